@@ -1,0 +1,186 @@
+//! Time and ids, from one owned place.
+//!
+//! Everything that asks "what time is it", waits, or needs a fresh id asks here, so that a test can own the clock
+//! ([`Clock::manual`]) and see the same ids in every run. Times are `i64` milliseconds since the Unix epoch.
+//!
+//! What is deliberately not here: time-outs of sockets. They guard against a peer that hangs, and a peer's time is
+//! not ours to set.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = i64;
+
+/// A second, a minute, an hour in [`Millis`].
+pub const SECOND: Millis = 1_000;
+/// One minute in [`Millis`].
+pub const MINUTE: Millis = 60 * SECOND;
+/// One hour in [`Millis`].
+pub const HOUR: Millis = 60 * MINUTE;
+
+/// A cheap handle on the time: the machine's, or a test's.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(watch::Receiver<Millis>),
+}
+
+/// The hand that moves a manual clock. Time stands still unless it is told to move.
+#[derive(Clone, Debug)]
+pub struct Hand(Arc<watch::Sender<Millis>>);
+
+impl Hand {
+    /// Moves the time forward and wakes everyone whose moment has come.
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|now| *now += duration_ms(by));
+    }
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `start` until its [`Hand`] moves it.
+    #[must_use]
+    pub fn manual(start: Millis) -> (Self, Hand) {
+        let (sender, receiver) = watch::channel(start);
+        (Self(Source::Manual(receiver)), Hand(Arc::new(sender)))
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        match &self.0 {
+            Source::System => system_now(),
+            Source::Manual(now) => *now.borrow(),
+        }
+    }
+
+    /// Waits until the clock shows `at` or later; returns at once when it already does.
+    pub async fn sleep_until(&self, at: Millis) {
+        match &self.0 {
+            Source::System => {
+                let wait = at.saturating_sub(system_now());
+                if wait > 0 {
+                    tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
+                }
+            }
+            Source::Manual(now) => {
+                let mut now = now.clone();
+                // A dropped hand means that time has ended: nothing will ever be due again.
+                if now.wait_for(|now| *now >= at).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for `duration` on this clock.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration_ms(duration)).await;
+    }
+}
+
+/// A duration in whole milliseconds, saturating.
+#[must_use]
+pub fn duration_ms(duration: Duration) -> Millis {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+fn system_now() -> Millis {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, duration_ms)
+}
+
+/// Bits of an id below the millisecond: 4,096 ids per millisecond before it borrows from the next one.
+const ID_SEQUENCE_BITS: u32 = 12;
+
+/// The source of row ids: time-ordered, strictly increasing within a process and, once told of the highest stored
+/// one, across restarts, even if the machine's clock has gone backwards.
+///
+/// Ids are given by us and not by the database, so that a whole batch is written without reading anything back.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    clock: Clock,
+    last: Arc<AtomicI64>,
+}
+
+impl Ids {
+    /// A source that follows `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, last: Arc::new(AtomicI64::new(0)) }
+    }
+
+    /// No later id is at or below `stored`.
+    pub fn start_after(&self, stored: i64) {
+        self.last.fetch_max(stored, Ordering::Relaxed);
+    }
+
+    /// The next id.
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        self.next_block(1)
+    }
+
+    /// The first of `count` ids in a row.
+    #[must_use]
+    pub fn next_block(&self, count: usize) -> i64 {
+        let floor = self.clock.now() << ID_SEQUENCE_BITS;
+        let count = i64::try_from(count.max(1)).unwrap_or(i64::MAX);
+        let step = |last: i64| Some((last + 1).max(floor) + count - 1);
+        let before = match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
+            Ok(before) | Err(before) => before,
+        };
+        (before + 1).max(floor)
+    }
+}
+
+/// The least id that a row made at `at` or later can have: a time as a place in a list that is ordered by id.
+#[must_use]
+pub fn first_id_at(at: Millis) -> i64 {
+    at.saturating_mul(1 << ID_SEQUENCE_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_increase_even_when_the_clock_stands_still_or_the_store_is_ahead() {
+        let (clock, hand) = Clock::manual(1_000);
+        let ids = Ids::new(clock);
+        let first = ids.next();
+        let block = ids.next_block(10);
+        assert!(first < block && block + 9 < ids.next());
+        ids.start_after(i64::from(u32::MAX) << 20);
+        let after = ids.next();
+        assert!(after > i64::from(u32::MAX) << 20);
+        hand.advance(Duration::from_secs(1));
+        assert!(ids.next() > after);
+    }
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_sleepers_only_when_it_is_moved() {
+        let (clock, hand) = Clock::manual(0);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        hand.advance(Duration::from_secs(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        hand.advance(Duration::from_secs(1));
+        sleeper.await.unwrap();
+    }
+}

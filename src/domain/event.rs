@@ -1,0 +1,61 @@
+//! What enters a conversation. Users, timers, operators and API clients all come through the same mailbox as one of these.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Millis;
+use crate::domain::ids::{ConversationId, EventId, MessageId};
+use crate::domain::inbound::InboundMessage;
+use crate::domain::outbound::Message;
+
+/// An accepted event: committed, and not yet done.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its row, and its place in the order of its conversation.
+    pub id: EventId,
+    /// Whose line it is on.
+    pub conversation: ConversationId,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+    /// How often a turn for it was begun before, not counting the first.
+    pub attempts: u32,
+    /// What happened.
+    pub input: Arc<Input>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The person wrote.
+    Message(InboundMessage),
+    /// A wait that the flow had asked for is over.
+    Timer {
+        /// Which wait; a later one makes it stale.
+        generation: i64,
+    },
+    /// An API client or operator wants something.
+    Command(Command),
+}
+
+/// What an API client or operator can ask of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Send this message.
+    Send {
+        /// The id that the message will have, given by whoever asked, so that it can be told before the turn.
+        message_id: MessageId,
+        /// The message.
+        message: Message,
+        /// The `wamid` that it answers to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<String>,
+    },
+    /// A person takes over: the bot is silent until released.
+    HandOff,
+    /// The bot answers again.
+    Release,
+    /// Forget where the conversation stood.
+    Reset,
+}

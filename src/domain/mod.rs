@@ -1,0 +1,12 @@
+//! The nouns: ids, people, what comes in, what goes out, what became of it.
+//!
+//! Ground floor. Nothing here knows a framework, a database or Meta's JSON; every room above may use it. A value of
+//! these types is valid: what Meta would refuse cannot be built ([`outbound`]), and a status never goes backwards
+//! ([`delivery`]).
+
+pub mod contact;
+pub mod delivery;
+pub mod event;
+pub mod ids;
+pub mod inbound;
+pub mod outbound;
