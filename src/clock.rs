@@ -177,6 +177,7 @@ mod tests {
             let clock = clock.clone();
             async move { clock.sleep(Duration::from_secs(60)).await }
         });
+        tokio::task::yield_now().await;
         hand.advance(Duration::from_secs(59));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());

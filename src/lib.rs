@@ -1,8 +1,23 @@
 //! Switchboard: an actor-based WhatsApp conversation runtime.
 //!
 //! The rooms, in floor order; imports run downward only (`docs/architecture.md` walks along the data):
-//! ground (`clock`, `domain`) ← pure (`flow`, `meta`) ← adapters (`store`, `meta::client`, `connector`) ←
-//! workers (`conversation`, `sender`) ← `router` ← doors (`webhook`, `api`, `sandbox`) ← composition (`app`, `cli`).
+//! ground (`clock`, `domain`, `config`, `telemetry`) ← pure (`flow`, `meta`) ← adapters (`store`, `meta::client`,
+//! `connector`) ← workers (`conversation`, `sender`) ← `router` ← doors (`webhook`, `api`, `sandbox`) ← composition (`app`,
+//! `cli`).
 
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod connector;
+pub mod conversation;
 pub mod domain;
+pub mod flow;
+pub mod meta;
+pub mod router;
+pub mod sandbox;
+pub mod sender;
+pub mod store;
+pub mod telemetry;
+pub mod webhook;

@@ -1,1 +1,7 @@
-fn main(){}
+//! The `switchboard` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchboard::cli::run()
+}

@@ -1,1 +1,21 @@
-pub fn x(){}
+//! Switchboard's schema, on SQLite and PostgreSQL alike.
+//!
+//! Tables are written as SQL, because what matters in them is what a schema builder hides: a primary key that *is*
+//! SQLite's row id, and partial indexes that hold only the rows still to be worked on. Ids are given by the program.
+//! Times are `bigint` milliseconds since the Unix epoch. A landed migration is never edited; a change is a new one.
+
+pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
+
+mod dialect;
+mod m20261122_000001_core;
+mod m20261122_000002_factory;
+
+/// All migrations, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_core::Migration), Box::new(m20261122_000002_factory::Migration)]
+    }
+}

@@ -18,8 +18,10 @@ pub struct Event {
     pub conversation: ConversationId,
     /// When it was accepted.
     pub accepted_at: Millis,
-    /// How often a turn for it was begun before, not counting the first.
+    /// Attempts at its turn that are on record.
     pub attempts: u32,
+    /// Whether it was read back from its row, so that a turn for it may have been begun before.
+    pub recovered: bool,
     /// What happened.
     pub input: Arc<Input>,
 }

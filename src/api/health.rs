@@ -1,0 +1,128 @@
+//! `GET /api/whatsapp/health`: for load balancers and people, without a key.
+//!
+//! `ok`; `degraded` (200) while a number is paused, because its conversations wait but nothing is lost; `unavailable`
+//! (503) when the database cannot be read, because then nothing can be accepted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::Number;
+use super::params::Params;
+use super::problem::Problem;
+use super::stats::Queue;
+use super::view::age_seconds;
+use crate::clock::Millis;
+use crate::store::Store;
+use crate::store::read::Backlog;
+
+/// How long the database may take to answer before it counts as unreadable.
+const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// How a number of ours fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberHealth {
+    /// Which.
+    pub phone_number_id: String,
+    /// Why nothing leaves from it, if so.
+    pub paused: Option<String>,
+    /// Messages that wait to leave from it.
+    pub waiting: usize,
+}
+
+/// Tells how the numbers fare right now. It is asked at every health request, so it has to be quick.
+pub type HealthOfNumbers = Arc<dyn Fn() -> Vec<NumberHealth> + Send + Sync>;
+
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    database: Database,
+    unfinished_events: i64,
+    oldest_unfinished_age_seconds: Option<f64>,
+    quarantined_events: Option<i64>,
+    queue: Option<Queue>,
+    numbers: Vec<NumberView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Database {
+    engine: &'static str,
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct NumberView {
+    phone_number_id: String,
+    display_phone_number: Option<String>,
+    status: &'static str,
+    reason: Option<String>,
+    waiting: usize,
+}
+
+/// Handler: how it goes.
+pub(super) async fn health(
+    request: HttpRequest,
+    store: Data<Store>,
+    numbers: Data<[Number]>,
+    fare: Data<dyn Fn() -> Vec<NumberHealth> + Send + Sync>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let backlog = match tokio::time::timeout(DATABASE_WAIT_MAX, store.backlog()).await {
+        Ok(Ok(backlog)) => Some(backlog),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "health: the database cannot be read");
+            None
+        }
+        Err(_) => {
+            tracing::error!("health: the database does not answer in time");
+            None
+        }
+    };
+    let numbers = shown(&numbers, fare());
+    let (code, status) = verdict(backlog.is_some(), &numbers);
+    let now = store.clock().now();
+    let health = Health {
+        status,
+        database: Database { engine: store.engine(), ok: backlog.is_some() },
+        unfinished_events: store.unfinished(),
+        oldest_unfinished_age_seconds: backlog.as_ref().and_then(|backlog| oldest_unfinished(backlog, now)),
+        quarantined_events: backlog.as_ref().map(|backlog| backlog.quarantined),
+        queue: backlog.as_ref().map(|backlog| Queue::new(backlog, now)),
+        numbers,
+    };
+    Ok(HttpResponse::build(code).json(health))
+}
+
+fn oldest_unfinished(backlog: &Backlog, now: Millis) -> Option<f64> {
+    backlog.oldest_unfinished_at.map(|at| age_seconds(now, at))
+}
+
+fn verdict(database_ok: bool, numbers: &[NumberView]) -> (StatusCode, &'static str) {
+    if !database_ok {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    } else if numbers.iter().any(|number| number.reason.is_some()) {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ok")
+    }
+}
+
+/// Our numbers with what is known of each; one of which nothing is told has nothing to complain of.
+fn shown(numbers: &[Number], fare: Vec<NumberHealth>) -> Vec<NumberView> {
+    let view = |number: &Number| {
+        let told = fare.iter().find(|told| told.phone_number_id == number.phone_number_id);
+        let reason = told.and_then(|told| told.paused.clone());
+        NumberView {
+            phone_number_id: number.phone_number_id.clone(),
+            display_phone_number: number.display.clone(),
+            status: if reason.is_some() { "paused" } else { "ok" },
+            reason,
+            waiting: told.map_or(0, |told| told.waiting),
+        }
+    };
+    numbers.iter().map(view).collect()
+}

@@ -1,0 +1,64 @@
+//! `GET /api/whatsapp/messages` and `/messages/{id}`.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::page::Window;
+use super::params::Params;
+use super::problem::Problem;
+use super::view::MessageView;
+use crate::domain::contact::{is_user_id, phone_digits};
+use crate::domain::delivery::Status;
+use crate::domain::ids::MessageId;
+use crate::store::Store;
+use crate::store::read::MessageFilter;
+
+const PARAMS: [&str; 8] =
+    ["contact", "conversation", "phone_number_id", "direction", "type", "status", "limit", "cursor"];
+
+/// Handler: a page of messages, newest first.
+pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+    let params = Params::of(&request, &PARAMS)?;
+    let window = Window::of("messages", &params)?;
+    let rows = store.list_messages(filter(&params)?, window.page()).await?;
+    Ok(window.answer::<_, MessageView>(&request, &params, rows, |row| row.id.0))
+}
+
+/// Handler: one message.
+pub(super) async fn one(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let unknown = || Problem::not_found("id", format!("there is no message `{id}`"));
+    let known: MessageId = id.parse().map_err(|_| unknown())?;
+    let row = store.find_message(known).await?.ok_or_else(unknown)?;
+    Ok(HttpResponse::Ok().json(MessageView::from(row)))
+}
+
+fn filter(params: &Params) -> Result<MessageFilter, Problem> {
+    let mut filter = MessageFilter {
+        conversation: params
+            .parsed("conversation", "the id of a conversation (`cnv_…`)", |id| id.parse().ok())?,
+        phone_number_id: params.get("phone_number_id").map(str::to_owned),
+        direction: params.parsed("direction", "`in` or `out`", |text| {
+            matches!(text, "in" | "out").then(|| text.to_owned())
+        })?,
+        kind: params.get("type").map(str::to_owned),
+        status: params.parsed("status", &format!("one of `{}`", statuses()), Status::parse)?,
+        ..MessageFilter::default()
+    };
+    let contact =
+        params.parsed("contact", "a contact's id (`con_…`), a phone number or a user id", |text| {
+            let id = text.parse().ok();
+            let person = if is_user_id(text) { Some(text.to_owned()) } else { phone_digits(text) };
+            (id.is_some() || person.is_some()).then_some((id, person))
+        })?;
+    (filter.contact, filter.person) = contact.unwrap_or_default();
+    Ok(filter)
+}
+
+fn statuses() -> String {
+    Status::ALL.map(Status::as_str).join("`, `")
+}

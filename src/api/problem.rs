@@ -1,0 +1,253 @@
+//! Every refusal of this door: RFC 9457 problem details.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::error::{JsonPayloadError, PathError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
+
+use super::BODY_MAX_BYTES;
+use crate::domain::outbound::Invalid;
+use crate::store;
+
+/// The media type of a problem (RFC 9457, 3).
+const CONTENT_TYPE: &str = "application/problem+json";
+/// What a problem's `type` begins with. It names a kind and leads nowhere.
+const TYPE_PREFIX: &str = "urn:switchboard:problem:";
+/// Seconds after which a client that was turned away for want of room may ask again.
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// The kinds of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Unauthorized,
+    UnknownPath,
+    NotFound,
+    WrongMethod { allow: &'static str },
+    Malformed,
+    BadParameter,
+    BadHeader,
+    TooLarge,
+    MediaType,
+    InvalidField,
+    KeyReused,
+    Conflict,
+    Unavailable,
+    Internal,
+}
+
+impl Kind {
+    /// The error table: status, the end of `type`, title.
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown_path", "There is nothing at this path"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
+            Self::WrongMethod { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "This method is not allowed here")
+            }
+            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
+            Self::BadParameter => (StatusCode::BAD_REQUEST, "bad_parameter", "A query parameter is wrong"),
+            Self::BadHeader => (StatusCode::BAD_REQUEST, "bad_header", "A header is wrong"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large"),
+            Self::MediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "The request body has to be JSON")
+            }
+            Self::InvalidField => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "A field is wrong"),
+            Self::KeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key is taken")
+            }
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "It is not in a state that allows this"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible right now"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
+        }
+    }
+}
+
+/// Why a request was refused. Its JSON has `type`, `title`, `status` and `detail`; where a field, parameter or header is
+/// to blame, `field`; and where a limit is, `limit` and what was there, `length` (characters or entries).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    field: Option<String>,
+    /// What was there, and what is allowed.
+    measure: Option<(usize, usize)>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+}
+
+impl Problem {
+    fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into(), field: None, measure: None }
+    }
+
+    fn about(field: impl Into<String>, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(kind, detail) }
+    }
+
+    /// No valid key.
+    pub(super) fn unauthorized(detail: &'static str) -> Self {
+        Self::new(Kind::Unauthorized, detail)
+    }
+
+    /// The thing that `field` names does not exist.
+    pub(super) fn not_found(field: &'static str, detail: String) -> Self {
+        Self::about(field, Kind::NotFound, detail)
+    }
+
+    /// A query parameter is unknown or wrong.
+    pub(super) fn parameter(name: &str, detail: String) -> Self {
+        Self::about(name, Kind::BadParameter, detail)
+    }
+
+    /// A header is wrong.
+    pub(super) fn header(name: &'static str, detail: &'static str) -> Self {
+        Self::about(name, Kind::BadHeader, detail)
+    }
+
+    /// A field of the body is unknown, missing or wrong.
+    pub(super) fn field(name: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::about(name, Kind::InvalidField, detail)
+    }
+
+    /// The idempotency key was used for something else.
+    pub(super) fn key_reused(header: &'static str) -> Self {
+        Self::about(
+            header,
+            Kind::KeyReused,
+            "this key was used before with a different request; repeat that request unchanged, or take a fresh key",
+        )
+    }
+
+    /// The thing is not in a state that allows what is asked.
+    pub(super) fn conflict(detail: String) -> Self {
+        Self::new(Kind::Conflict, detail)
+    }
+
+    /// No room for more work.
+    pub(super) fn busy() -> Self {
+        Self::new(
+            Kind::Unavailable,
+            "too many events wait for their turn; nothing was accepted, try again soon",
+        )
+    }
+
+    /// Something that should not be. `reason` goes to the log and not to the client.
+    pub(super) fn internal(reason: &str) -> Self {
+        tracing::error!(reason, "a request failed");
+        Self::new(Kind::Internal, "the cause is in the server's log")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.kind.row().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, slug, title) = self.kind.row();
+        let mut response = HttpResponse::build(status);
+        match self.kind {
+            Kind::Unauthorized => _ = response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            Kind::WrongMethod { allow } => _ = response.insert_header((ALLOW, allow)),
+            Kind::Unavailable => _ = response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => {}
+        }
+        response.content_type(CONTENT_TYPE).json(Body {
+            r#type: format!("{TYPE_PREFIX}{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+            length: self.measure.map(|(length, _)| length),
+            limit: self.measure.map(|(_, limit)| limit),
+        })
+    }
+}
+
+impl From<store::Error> for Problem {
+    /// The store's own words are logged here, once, because the answer must not say them.
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Database(_) | store::Error::Closed => {
+                tracing::error!(%error, "a request failed: the store does not answer");
+                Self::new(Kind::Unavailable, "the database does not answer; try again soon")
+            }
+            store::Error::Setup(_) | store::Error::Corrupt { .. } => Self::internal(&error.to_string()),
+        }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let detail = invalid.to_string();
+        let (field, measure) = match invalid {
+            Invalid::Empty { field } | Invalid::Twice { field, .. } => (field, None),
+            Invalid::TooLong { field, length, limit } => (field, Some((length, limit))),
+            Invalid::Count { field, count, limit } => (field, Some((count, limit))),
+        };
+        Self { measure, ..Self::field(field, detail) }
+    }
+}
+
+/// A body that is no JSON, is too large, or is not said to be JSON.
+pub(super) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    let problem = match error {
+        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
+            Problem::new(Kind::TooLarge, format!("a body of at most {BODY_MAX_BYTES} bytes is read"))
+        }
+        JsonPayloadError::ContentType => {
+            Problem::new(Kind::MediaType, "send the header `Content-Type: application/json`")
+        }
+        JsonPayloadError::Deserialize(error) => {
+            Problem::new(Kind::Malformed, format!("the body is not JSON: {error}"))
+        }
+        _ => Problem::new(Kind::Malformed, "the body broke off or is encoded in an unknown way"),
+    };
+    problem.into()
+}
+
+/// A path whose variable part cannot be read.
+pub(super) fn of_path(_: &PathError) -> Problem {
+    Problem::new(Kind::UnknownPath, "the last part of the path cannot be read")
+}
+
+/// Handler: nothing is here.
+pub(super) async fn unknown_path() -> Problem {
+    Problem::new(Kind::UnknownPath, "there is nothing at this path; the endpoints are under /api/whatsapp")
+}
+
+/// Handler: something is here, but not for this method.
+pub(super) async fn wrong_method(allow: &'static str) -> Problem {
+    Problem::new(Kind::WrongMethod { allow }, format!("use {allow} here"))
+}
+
+impl actix_web::Responder for Problem {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}

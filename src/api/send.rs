@@ -1,0 +1,224 @@
+//! `POST /api/whatsapp/send`: `{"to": "+49…", "type": "text", "body": "…"}`.
+
+use actix_web::web::{Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Number;
+use super::command;
+use super::fields::Fields;
+use super::idempotency::IdempotencyKey;
+use super::params::Params;
+use super::problem::Problem;
+use crate::domain::contact::{Identity, is_user_id, phone_digits};
+use crate::domain::event::Command;
+use crate::domain::ids::{ConversationId, EventId, MessageId};
+use crate::domain::outbound::{Button, Buttons, List, Message, Row, Text};
+use crate::store::{Store, Target};
+
+/// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
+const WAMID_MAX: usize = 512;
+
+/// What a client wants to be sent.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    phone_number_id: String,
+    identity: Identity,
+    message: Message,
+    reply_to: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Queued {
+    id: MessageId,
+    event_id: EventId,
+    conversation_id: ConversationId,
+    status: &'static str,
+}
+
+/// Handler: 202 once the wish is on disk.
+pub(super) async fn send(
+    request: HttpRequest,
+    body: Json<Value>,
+    store: Data<Store>,
+    numbers: Data<[Number]>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let key = IdempotencyKey::of(&request)?;
+    let wanted = Wanted::read(body.into_inner(), &numbers)?;
+    let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };
+    let message_id = MessageId(store.ids().next());
+    let command = Command::Send { message_id, message: wanted.message, reply_to: wanted.reply_to };
+    let receipt = command::accept(&store, target, command, key).await?;
+    // A repeated request is told the id that its message was given the first time.
+    let Command::Send { message_id: id, .. } = receipt.command else {
+        return Err(Problem::internal("the receipt of a send is for something else"));
+    };
+    let queued =
+        Queued { id, event_id: receipt.event, conversation_id: receipt.conversation, status: "queued" };
+    Ok(HttpResponse::Accepted().json(queued))
+}
+
+impl Wanted {
+    fn read(body: Value, numbers: &[Number]) -> Result<Self, Problem> {
+        let mut fields = Fields::of_body(body)?;
+        let identity = person(fields.optional_text("to")?, fields.optional_text("user_id")?)?;
+        let phone_number_id = number(fields.optional_text("phone_number_id")?, numbers)?;
+        let reply_to = fields.optional_text("reply_to")?;
+        if reply_to.as_ref().is_some_and(|wamid| !(1..=WAMID_MAX).contains(&wamid.len())) {
+            let detail =
+                format!("`reply_to` has to be the `wamid` of a message: 1 to {WAMID_MAX} characters");
+            return Err(Problem::field("reply_to", detail));
+        }
+        let message = message(fields)?;
+        Ok(Self { phone_number_id, identity, message, reply_to })
+    }
+}
+
+fn person(to: Option<String>, user_id: Option<String>) -> Result<Identity, Problem> {
+    match (to, user_id) {
+        (Some(_), Some(_)) => Err(Problem::field("user_id", "give `to` or `user_id`, not both")),
+        (None, None) => {
+            Err(Problem::field("to", "`to` is missing: give a phone number, or `user_id` in its place"))
+        }
+        (Some(to), None) => phone_digits(&to).map(Identity::phone).ok_or_else(|| {
+            Problem::field(
+                "to",
+                "`to` has to be a phone number with its country code, such as +49 170 1234567",
+            )
+        }),
+        (None, Some(id)) if !is_user_id(&id) => {
+            Err(Problem::field("user_id", "`user_id` has to be a business-scoped id, such as US.1349"))
+        }
+        (None, Some(id)) if id.contains(".ENT.") => {
+            Ok(Identity { parent_user_id: Some(id), ..Identity::default() })
+        }
+        (None, Some(id)) => Ok(Identity { user_id: Some(id), ..Identity::default() }),
+    }
+}
+
+/// Which of our numbers it leaves from: the named one, or the only one.
+fn number(given: Option<String>, numbers: &[Number]) -> Result<String, Problem> {
+    let ids: Vec<&str> = numbers.iter().map(|number| number.phone_number_id.as_str()).collect();
+    let known = ids.join("`, `");
+    match (given, ids.as_slice()) {
+        (_, []) => {
+            Err(Problem::field("phone_number_id", "no phone number is configured, so nothing can be sent"))
+        }
+        (Some(id), ids) if ids.contains(&id.as_str()) => Ok(id),
+        (Some(_), _) => {
+            let detail = format!("`phone_number_id` is not one of our numbers; those are `{known}`");
+            Err(Problem::field("phone_number_id", detail))
+        }
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, _) => {
+            let detail = format!("`phone_number_id` is missing: there are several numbers, `{known}`");
+            Err(Problem::field("phone_number_id", detail))
+        }
+    }
+}
+
+fn message(mut fields: Fields) -> Result<Message, Problem> {
+    let kind = fields.text("type")?;
+    let message = match kind.as_str() {
+        "text" => {
+            let (body, preview_url) = (fields.text("body")?, fields.flag("preview_url")?);
+            fields.finish()?;
+            Message::Text(Text::with_preview(body, preview_url)?)
+        }
+        "buttons" => {
+            let body = fields.text("body")?;
+            let buttons = fields
+                .list("buttons", |entry| Ok(Button { id: entry.text("id")?, title: entry.text("title")? }))?;
+            let footer = fields.optional_text("footer")?;
+            fields.finish()?;
+            Message::Buttons(Buttons::new(body, buttons, footer)?)
+        }
+        "list" => {
+            let (body, button) = (fields.text("body")?, fields.text("button")?);
+            let rows = fields.list("rows", row)?;
+            let footer = fields.optional_text("footer")?;
+            fields.finish()?;
+            Message::List(List::new(body, button, rows, footer)?)
+        }
+        _ => return Err(Problem::field("type", "`type` has to be `text`, `buttons` or `list`")),
+    };
+    Ok(message)
+}
+
+fn row(entry: &mut Fields) -> Result<Row, Problem> {
+    Ok(Row {
+        id: entry.text("id")?,
+        title: entry.text("title")?,
+        description: entry.optional_text("description")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn numbers(ids: &[&str]) -> Vec<Number> {
+        ids.iter().map(|id| Number { phone_number_id: (*id).to_owned(), display: None }).collect()
+    }
+
+    fn read(body: Value) -> Result<Wanted, Problem> {
+        Wanted::read(body, &numbers(&["1"]))
+    }
+
+    #[test]
+    fn the_body_is_a_message_of_the_domain_with_an_address() {
+        for message in [
+            json!({"type": "text", "body": "hi", "preview_url": true}),
+            json!({"type": "buttons", "body": "b", "buttons": [{"id": "y", "title": "Yes"}], "footer": "f"}),
+            json!({"type": "list", "body": "b", "button": "Open", "rows": [{"id": "1", "title": "A", "description": "d"}]}),
+        ] {
+            let mut body = message.clone();
+            body["to"] = json!("+49 (170) 123-4567");
+            body["reply_to"] = json!("wamid.1");
+            let wanted = read(body).unwrap();
+            assert_eq!(serde_json::to_value(&wanted.message).unwrap(), message);
+            assert_eq!(wanted.identity, Identity::phone("491701234567"));
+            assert_eq!((wanted.phone_number_id.as_str(), wanted.reply_to.as_deref()), ("1", Some("wamid.1")));
+        }
+    }
+
+    #[test]
+    fn a_person_is_a_phone_a_user_id_or_a_parent_user_id() {
+        let user = person(None, Some("US.13".into())).unwrap();
+        assert_eq!(user.user_id.as_deref(), Some("US.13"));
+        let parent = person(None, Some("US.ENT.13".into())).unwrap();
+        assert_eq!((parent.user_id, parent.parent_user_id.as_deref()), (None, Some("US.ENT.13")));
+        for (to, user_id, field) in [
+            (None, None, "to"),
+            (Some("49170"), Some("US.13"), "user_id"),
+            (Some("four nine"), None, "to"),
+            (None, Some("13"), "user_id"),
+        ] {
+            let refused = person(to.map(str::to_owned), user_id.map(str::to_owned)).unwrap_err();
+            assert!(refused.to_string().contains(&format!("`{field}`")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_to_be_named_only_when_there_are_several() {
+        assert_eq!(number(None, &numbers(&["1"])), Ok("1".to_owned()));
+        assert_eq!(number(Some("2".into()), &numbers(&["1", "2"])), Ok("2".to_owned()));
+        for (given, known) in [(None, vec!["1", "2"]), (Some("3"), vec!["1", "2"]), (Some("1"), vec![])] {
+            assert!(number(given.map(str::to_owned), &numbers(&known)).is_err(), "{given:?} {known:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_type_of_message_is_refused() {
+        let refused = read(json!({"to": "49170", "type": "text", "body": "b", "buttons": []})).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`buttons` is not known here; known are `to`, `user_id`, `phone_number_id`, `reply_to`, `type`, `body`, \
+             `preview_url`"
+        );
+    }
+}

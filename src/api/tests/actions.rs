@@ -1,0 +1,165 @@
+//! What clients can ask for, and that it happens once.
+
+use actix_web::http::header::HeaderName;
+use serde_json::json;
+
+use super::*;
+use crate::domain::outbound::Message;
+
+fn hello() -> Value {
+    json!({"to": "+49 170 1111111", "type": "text", "body": "hello"})
+}
+
+fn send(body: Value, key: Option<&str>) -> TestRequest {
+    let request = post("/api/whatsapp/send").set_json(body);
+    match key {
+        Some(key) => request.insert_header((HeaderName::from_static("idempotency-key"), key)),
+        None => request,
+    }
+}
+
+#[actix_web::test]
+async fn a_send_is_an_accepted_event_that_carries_the_message() {
+    let house = House::new().await;
+    let answer = house.call(send(hello(), None)).await;
+    assert_eq!(answer.status, 202);
+    let json = answer.json();
+    assert_eq!((json["status"].as_str(), json.as_object().unwrap().len()), (Some("queued"), 4));
+    let events = house.waiting(id_of(&json["conversation_id"])).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].id, id_of(&json["event_id"]));
+    let wanted = Command::Send {
+        message_id: id_of(&json["id"]),
+        message: Message::text("hello").unwrap(),
+        reply_to: None,
+    };
+    assert_eq!(*events[0].input, Input::Command(wanted));
+    let contact = house.get("/api/whatsapp/contacts").await.json();
+    assert_eq!(contact["data"][0]["wa_id"], "491701111111");
+}
+
+#[actix_web::test]
+async fn a_person_without_a_phone_can_be_written_to() {
+    let house = House::new().await;
+    let body = json!({"user_id": "US.1349", "phone_number_id": NUMBER, "type": "text", "body": "hello"});
+    assert_eq!(house.call(send(body, None)).await.status, 202);
+    assert_eq!(house.get("/api/whatsapp/contacts").await.json()["data"][0]["user_id"], "US.1349");
+}
+
+#[actix_web::test]
+async fn without_a_key_each_send_is_a_send_of_its_own() {
+    let house = House::new().await;
+    let first = house.call(send(hello(), None)).await.json();
+    let second = house.call(send(hello(), None)).await.json();
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!(house.waiting(id_of(&first["conversation_id"])).await.len(), 2);
+}
+
+#[actix_web::test]
+async fn the_same_request_with_the_same_key_happens_once_and_is_answered_alike() {
+    let house = House::with(|settings| settings.unfinished_max = 1).await;
+    let first = house.call(send(hello(), Some("order-17"))).await;
+    assert_eq!(first.status, 202);
+    // The same number written otherwise is the same request; and a repetition needs no room.
+    let again = json!({"to": "491701111111", "type": "text", "body": "hello", "phone_number_id": NUMBER});
+    let second = house.call(send(again, Some("order-17"))).await;
+    assert_eq!((second.status, second.json()), (202, first.json()));
+    let conversation = id_of(&first.json()["conversation_id"]);
+    let events = house.waiting(conversation).await;
+    assert_eq!(events.len(), 1);
+    // Nor does it matter that the message is on its way by now.
+    house.takes_turn(&events[0]).await;
+    assert_eq!(house.call(send(hello(), Some("order-17"))).await.json(), first.json());
+    assert_eq!(house.get("/api/whatsapp/messages").await.ids().len(), 1);
+}
+
+#[actix_web::test]
+async fn requests_at_the_same_time_with_the_same_key_happen_once() {
+    let house = House::new().await;
+    let calls = (0..8).map(|_| house.call(send(hello(), Some("at-once"))));
+    let answers = futures_util::future::join_all(calls).await;
+    for answer in &answers {
+        assert_eq!((answer.status, answer.json()), (202, answers[0].json()));
+    }
+    assert_eq!(house.waiting(id_of(&answers[0].json()["conversation_id"])).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn another_request_with_the_same_key_is_refused_and_leaves_no_trace() {
+    let house = House::new().await;
+    assert_eq!(house.call(send(hello(), Some("k"))).await.status, 202);
+    for (field, value) in [
+        ("body", json!("good-bye")),
+        ("to", json!("491702222222")),
+        ("preview_url", json!(true)),
+        ("reply_to", json!("wamid.1")),
+    ] {
+        let mut other = hello();
+        other[field] = value;
+        let refused = house.call(send(other, Some("k"))).await.problem(422);
+        assert_eq!(refused["field"], "Idempotency-Key", "{field}");
+        assert_eq!(refused["type"], "urn:switchboard:problem:idempotency_key_reused");
+    }
+    assert_eq!(house.get("/api/whatsapp/contacts").await.ids().len(), 1);
+    assert_eq!(house.get("/api/whatsapp/webhooks").await.ids().len(), 1);
+}
+
+#[actix_web::test]
+async fn an_unfit_idempotency_key_is_refused() {
+    let house = House::new().await;
+    for key in ["", "two words", &"k".repeat(256)] {
+        let refused = house.call(send(hello(), Some(key))).await.problem(400);
+        assert_eq!(refused["field"], "Idempotency-Key");
+    }
+}
+
+#[actix_web::test]
+async fn a_conversation_is_handed_off_released_and_reset_by_events() {
+    let house = House::new().await;
+    let (conversation, _) = house.sends(hello()).await;
+    let path = format!("/api/whatsapp/conversations/{conversation}");
+    for (action, command) in
+        [("handoff", Command::HandOff), ("release", Command::Release), ("reset", Command::Reset)]
+    {
+        let answer = house.call(post(&format!("{path}/{action}"))).await;
+        let json = answer.json();
+        assert_eq!(answer.status, 202, "{json}");
+        let last = house.waiting(conversation).await.pop().unwrap();
+        assert_eq!(*last.input, Input::Command(command));
+        assert_eq!(json, json!({"event_id": last.id, "conversation_id": conversation, "status": "accepted"}));
+        for unknown in ["cnv_1", "msg_1"] {
+            let path = format!("/api/whatsapp/conversations/{unknown}/{action}");
+            assert_eq!(house.call(post(&path)).await.problem(404)["field"], "id");
+        }
+    }
+
+    let keyed = |action: &str| post(&format!("{path}/{action}")).insert_header(("Idempotency-Key", "op"));
+    let first = house.call(keyed("handoff")).await.json();
+    assert_eq!(house.call(keyed("handoff")).await.json(), first);
+    house.call(keyed("release")).await.problem(422);
+    assert_eq!(house.waiting(conversation).await.len(), 4);
+}
+
+#[actix_web::test]
+async fn a_quarantined_event_is_retried_once() {
+    let house = House::new().await;
+    let event = house.quarantined().await;
+    let retry = || post(&format!("/api/whatsapp/webhooks/{event}/retry"));
+    let answer = house.call(retry()).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json()["event_id"], event.to_string());
+    let open = house.get(&format!("/api/whatsapp/webhooks/{event}")).await.json();
+    assert_eq!((&open["state"], &open["reason"]), (&json!("accepted"), &json!(null)));
+    let refused = house.call(retry()).await.problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("not quarantined"), "{refused}");
+    house.call(post("/api/whatsapp/webhooks/evt_1/retry")).await.problem(404);
+}
+
+#[actix_web::test]
+async fn over_the_limit_of_unfinished_events_nothing_is_accepted() {
+    let house = House::with(|settings| settings.unfinished_max = 0).await;
+    let refused = house.call(send(hello(), None)).await;
+    refused.problem(503);
+    assert_eq!(refused.header("retry-after"), "2");
+    assert!(house.get("/api/whatsapp/webhooks").await.ids().is_empty());
+}

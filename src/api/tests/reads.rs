@@ -1,0 +1,230 @@
+//! Lists, single things, numbers.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+
+#[actix_web::test]
+async fn paging_over_120_messages_shows_each_once_newest_first() {
+    let house = House::new().await;
+    let person = Identity::phone("491701111111");
+    let mut expected = Vec::new();
+    for place in 0..120 {
+        let accepted = house.hears(&person, &format!("message {place}")).await;
+        expected.insert(0, MessageId(accepted.id.0).to_string());
+    }
+    house.hears(&Identity::phone("491702222222"), "from another").await;
+
+    let mut seen = Vec::new();
+    let mut pages = 0;
+    let mut path = "/api/whatsapp/messages?limit=50&contact=%2B491701111111".to_owned();
+    loop {
+        let answer = house.get(&path).await;
+        seen.extend(answer.ids());
+        pages += 1;
+        let Some(cursor) = answer.json()["next_cursor"].as_str().map(str::to_owned) else {
+            assert_eq!(answer.header("link"), "");
+            break;
+        };
+        // A message that comes in between belongs to no later page.
+        house.hears(&person, "in between").await;
+        let next = format!("/api/whatsapp/messages?limit=50&contact=%2B491701111111&cursor={cursor}");
+        assert_eq!(answer.header("link"), format!("<{next}>; rel=\"next\""));
+        path = next;
+    }
+    assert_eq!((pages, seen), (3, expected));
+}
+
+#[actix_web::test]
+async fn a_last_page_that_is_just_full_has_no_next_one() {
+    let house = House::new().await;
+    for text in ["a", "b"] {
+        house.hears(&Identity::phone("49170"), text).await;
+    }
+    for (limit, next) in [(1, true), (2, false), (3, false)] {
+        let answer = house.get(&format!("/api/whatsapp/messages?limit={limit}")).await;
+        assert_eq!(answer.json()["next_cursor"].is_string(), next, "{limit}");
+    }
+}
+
+#[actix_web::test]
+async fn messages_are_found_by_each_filter() {
+    let house = House::new().await;
+    let phone = Identity::phone("491701111111");
+    let user = Identity { user_id: Some("US.1349".into()), ..Identity::default() };
+    let first = house.hears(&phone, "hello").await;
+    let second = house.hears(&user, "hi").await;
+    let (conversation, sent) =
+        house.sends(json!({"to": "491701111111", "type": "text", "body": "answer"})).await;
+    assert_eq!(Some(conversation), first.conversation);
+    let (hello, hi, answer) =
+        (MessageId(first.id.0).to_string(), MessageId(second.id.0).to_string(), sent.to_string());
+    let contact = house.get(&format!("/api/whatsapp/messages/{hello}")).await.json()["contact_id"].clone();
+    let contact = contact.as_str().unwrap();
+
+    for (query, found) in [
+        (String::new(), vec![&answer, &hi, &hello]),
+        (format!("contact={contact}"), vec![&answer, &hello]),
+        ("contact=%2B49%20170%201111111".into(), vec![&answer, &hello]),
+        ("contact=US.1349".into(), vec![&hi]),
+        ("contact=499999999".into(), vec![]),
+        (format!("conversation={conversation}"), vec![&answer, &hello]),
+        (format!("phone_number_id={NUMBER}&limit=2"), vec![&answer, &hi]),
+        ("phone_number_id=1".into(), vec![]),
+        ("direction=in".into(), vec![&hi, &hello]),
+        ("direction=out".into(), vec![&answer]),
+        ("type=text&status=queued".into(), vec![&answer]),
+        ("type=image".into(), vec![]),
+        ("status=received".into(), vec![&hi, &hello]),
+    ] {
+        let ids = house.get(&format!("/api/whatsapp/messages?{query}")).await.ids();
+        assert_eq!(ids.iter().collect::<Vec<_>>(), found, "{query}");
+    }
+}
+
+#[actix_web::test]
+async fn a_message_is_shown_whole() {
+    let house = House::new().await;
+    let buttons = json!({"to": "49170111", "type": "buttons", "body": "Sure?", "reply_to": "wamid.7",
+                         "buttons": [{"id": "y", "title": "Yes"}]});
+    let (conversation, id) = house.sends(buttons).await;
+    let answer = house.get(&format!("/api/whatsapp/messages/{id}")).await;
+    let mut shown = answer.json();
+    for field in ["contact_id", "event_id"] {
+        assert!(shown[field].take().is_string());
+    }
+    let expected = json!({
+        "id": id, "conversation_id": conversation, "contact_id": null, "phone_number_id": NUMBER, "event_id": null,
+        "direction": "out", "type": "buttons", "body": "Sure?",
+        "content": {"type": "buttons", "body": "Sure?", "buttons": [{"id": "y", "title": "Yes"}]},
+        "wamid": null, "reply_to": "wamid.7", "status": "queued", "error": null,
+        "created_at": "2023-11-14T22:13:20.000Z", "accepted_at": null, "sent_at": null, "delivered_at": null,
+        "read_at": null, "failed_at": null
+    });
+    assert_eq!(shown, expected);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(house.get("/api/whatsapp/messages/msg_1").await.problem(404)["field"], "id");
+    house.get("/api/whatsapp/messages/evt_1").await.problem(404);
+}
+
+#[actix_web::test]
+async fn contacts_and_conversations_are_listed_and_shown() {
+    let house = House::new().await;
+    let ann = Identity { name: Some("Ann".into()), ..Identity::phone("491701111111") };
+    let user = Identity { user_id: Some("US.1349".into()), ..Identity::default() };
+    let first = house.hears(&ann, "hello").await.conversation.unwrap();
+    let second = house.hears(&user, "hi").await.conversation.unwrap();
+
+    let contacts = house.get("/api/whatsapp/contacts").await.json();
+    assert_eq!(contacts["data"][0]["user_id"], "US.1349");
+    assert_eq!(contacts["data"][1]["name"], "Ann");
+    assert_eq!(contacts["data"][1]["created_at"], "2023-11-14T22:13:20.000Z");
+    let page = house.get("/api/whatsapp/contacts?limit=1").await.json();
+    let next =
+        house.get(&format!("/api/whatsapp/contacts?cursor={}", page["next_cursor"].as_str().unwrap())).await;
+    assert_eq!(next.json()["data"], json!([contacts["data"][1]]));
+
+    let answer = house.get("/api/whatsapp/conversations").await;
+    assert_eq!(answer.ids(), [second.to_string(), first.to_string()]);
+    let one = house.get(&format!("/api/whatsapp/conversations/{first}")).await.json();
+    assert_eq!(one, answer.json()["data"][1]);
+    assert_eq!(
+        one["contact"],
+        json!({"id": contacts["data"][1]["id"], "wa_id": "491701111111", "user_id": null,
+                                      "parent_user_id": null, "name": "Ann", "username": null})
+    );
+    assert_eq!((&one["handed_off"], &one["turns"]), (&json!(false), &json!(0)));
+    house.get("/api/whatsapp/conversations/cnv_1").await.problem(404);
+}
+
+#[actix_web::test]
+async fn events_are_listed_by_state_and_shown_with_their_payload() {
+    let house = House::new().await;
+    let open = house.hears(&Identity::phone("49170"), "hello").await.id.to_string();
+    let stuck = house.quarantined().await.to_string();
+    let kept =
+        IncomingBody::Kept { kind: "flows".into(), phone_number_id: None, reason: "not handled".into() };
+    let kept = house.accept(kept).await.id.to_string();
+    for (query, found) in [
+        ("", vec![&kept, &stuck, &open]),
+        ("?state=accepted", vec![&open]),
+        ("?state=quarantined", vec![&stuck]),
+        ("?state=ignored", vec![&kept]),
+        ("?state=done", vec![]),
+    ] {
+        let ids = house.get(&format!("/api/whatsapp/webhooks{query}")).await.ids();
+        assert_eq!(ids.iter().collect::<Vec<_>>(), found, "{query}");
+    }
+    let listed = house.get("/api/whatsapp/webhooks?state=quarantined").await.json()["data"][0].clone();
+    assert_eq!((&listed["reason"], &listed["type"]), (&json!("the flow panicked"), &json!("message")));
+    let mut shown = house.get(&format!("/api/whatsapp/webhooks/{stuck}")).await.json();
+    assert_eq!(shown["payload"].take(), json!({"from": "Meta"}));
+    shown.as_object_mut().unwrap().remove("payload");
+    assert_eq!(shown, listed);
+    for unknown in ["evt_1", "evt_9223372036854775807", "nothing"] {
+        house.get(&format!("/api/whatsapp/webhooks/{unknown}")).await.problem(404);
+    }
+}
+
+#[actix_web::test]
+async fn the_numbers_add_up() {
+    let house = House::new().await;
+    house.hears(&Identity::phone("491701111111"), "hello").await;
+    house.sends(json!({"to": "491701111111", "type": "text", "body": "answer"})).await;
+    house.quarantined().await;
+    house.hand.advance(Duration::from_millis(2_500));
+    let expected = json!({
+        "phone_number_id": null,
+        "messages": {"received": 2, "sent": 1, "received_by_type": {"text": 2}, "sent_by_type": {"text": 1},
+                     "sent_by_status": {"queued": 1}},
+        "unique_contacts": 2,
+        "response_time_ms": {"p50": null, "p95": null, "p99": null, "count": 0},
+        "menu_options": [{"state": "main_menu", "option": "Orders", "count": 1}],
+        "queue": {"by_state": {"claimed": 1}, "oldest_age_seconds": 2.5},
+        "unfinished_events": 1,
+        "oldest_unfinished_age_seconds": 2.5,
+        "quarantined_events": 1,
+        "ambiguous_messages": 0
+    });
+    assert_eq!(house.get("/api/whatsapp/stats").await.json(), expected);
+    let other = house.get("/api/whatsapp/stats?phone_number_id=1").await.json();
+    assert_eq!((&other["phone_number_id"], &other["messages"]["received"]), (&json!("1"), &json!(0)));
+
+    let metrics = house.get("/metrics").await;
+    assert_eq!(metrics.header("content-type"), crate::telemetry::CONTENT_TYPE);
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for line in [
+        "switchboard_queue_depth 1",
+        "switchboard_queue_oldest_seconds 2.5",
+        "switchboard_ambiguous_sends 0",
+        "switchboard_unfinished_events 1",
+        "switchboard_http_requests_total{route=\"/api/whatsapp/stats\",status=\"200\"} 2",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");
+    }
+}
+
+#[actix_web::test]
+async fn health_needs_no_key_and_tells_of_a_paused_number() {
+    let mut house = House::new().await;
+    let request = || TestRequest::get().uri("/api/whatsapp/health");
+    let well = house.call(request()).await;
+    assert_eq!(well.status, 200);
+    let expected = json!({
+        "status": "ok", "database": {"engine": "sqlite", "ok": true}, "unfinished_events": 0,
+        "oldest_unfinished_age_seconds": null, "quarantined_events": 0,
+        "queue": {"by_state": {}, "oldest_age_seconds": null},
+        "numbers": [{"phone_number_id": NUMBER, "display_phone_number": "+1 555 0100", "status": "ok", "reason": null,
+                     "waiting": 0}]
+    });
+    assert_eq!(well.json(), expected);
+
+    house.deps.health = Arc::new(paused);
+    let degraded = house.call(request()).await;
+    assert_eq!((degraded.status, &degraded.json()["status"]), (200, &json!("degraded")));
+    let number = degraded.json()["numbers"][0].clone();
+    assert_eq!((&number["status"], &number["waiting"]), (&json!("paused"), &json!(3)));
+    assert_eq!(number["reason"], "Meta refuses the token (190)");
+}

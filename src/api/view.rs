@@ -1,0 +1,214 @@
+//! What clients see of what is stored. Ids are opaque strings, times RFC 3339 in UTC with milliseconds; what is not
+//! known is `null`, so that every row of a list has the same fields.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::clock::Millis;
+use crate::domain::contact::Identity;
+use crate::domain::delivery::{Failure, Status};
+use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::store::read::{StoredContact, StoredConversation, StoredEvent, StoredMessage};
+
+/// A time as clients see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time(Millis);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let end = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        serializer.collect_str(&format_args!("{:.3}", Timestamp::from_millisecond(self.0).unwrap_or(end)))
+    }
+}
+
+/// How long it is from `since` to `now`, in seconds; never negative, whatever the clocks say.
+pub(super) fn age_seconds(now: Millis, since: Millis) -> f64 {
+    (now - since).max(0) as f64 / 1_000.0
+}
+
+/// A message.
+#[derive(Debug, Serialize)]
+pub(super) struct MessageView {
+    id: MessageId,
+    conversation_id: ConversationId,
+    contact_id: ContactId,
+    phone_number_id: String,
+    event_id: EventId,
+    direction: String,
+    r#type: String,
+    body: Option<String>,
+    content: Option<Value>,
+    wamid: Option<String>,
+    reply_to: Option<String>,
+    status: Status,
+    error: Option<Failure>,
+    created_at: Time,
+    accepted_at: Option<Time>,
+    sent_at: Option<Time>,
+    delivered_at: Option<Time>,
+    read_at: Option<Time>,
+    failed_at: Option<Time>,
+}
+
+impl From<StoredMessage> for MessageView {
+    fn from(row: StoredMessage) -> Self {
+        Self {
+            id: row.id,
+            conversation_id: row.conversation,
+            contact_id: row.contact,
+            phone_number_id: row.phone_number_id,
+            event_id: row.event,
+            direction: row.direction,
+            r#type: row.kind,
+            body: row.body,
+            content: row.content,
+            wamid: row.wamid,
+            reply_to: row.reply_to,
+            status: row.status,
+            error: row.error,
+            created_at: Time(row.created_at),
+            accepted_at: row.accepted_at.map(Time),
+            sent_at: row.sent_at.map(Time),
+            delivered_at: row.delivered_at.map(Time),
+            read_at: row.read_at.map(Time),
+            failed_at: row.failed_at.map(Time),
+        }
+    }
+}
+
+/// Who a person is.
+#[derive(Debug, Serialize)]
+struct Person {
+    id: ContactId,
+    wa_id: Option<String>,
+    user_id: Option<String>,
+    parent_user_id: Option<String>,
+    name: Option<String>,
+    username: Option<String>,
+}
+
+impl Person {
+    fn new(id: ContactId, identity: Identity) -> Self {
+        let Identity { wa_id, user_id, parent_user_id, name, username } = identity;
+        Self { id, wa_id, user_id, parent_user_id, name, username }
+    }
+}
+
+/// A person, in the list of them.
+#[derive(Debug, Serialize)]
+pub(super) struct ContactView {
+    #[serde(flatten)]
+    person: Person,
+    opted_out_at: Option<Time>,
+    created_at: Time,
+}
+
+impl From<StoredContact> for ContactView {
+    fn from(row: StoredContact) -> Self {
+        Self {
+            person: Person::new(row.id, row.identity),
+            opted_out_at: row.opted_out_at.map(Time),
+            created_at: Time(row.created_at),
+        }
+    }
+}
+
+/// A conversation.
+#[derive(Debug, Serialize)]
+pub(super) struct ConversationView {
+    id: ConversationId,
+    contact: Person,
+    phone_number_id: String,
+    state: Option<String>,
+    handed_off: bool,
+    turns: i64,
+    last_inbound_at: Option<Time>,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl From<StoredConversation> for ConversationView {
+    fn from(row: StoredConversation) -> Self {
+        Self {
+            id: row.id,
+            contact: Person::new(row.contact, row.identity),
+            phone_number_id: row.phone_number_id,
+            state: row.state,
+            handed_off: row.handed_off,
+            turns: row.version,
+            last_inbound_at: row.last_inbound_at.map(Time),
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+        }
+    }
+}
+
+/// An accepted event, in the list of them: without its payload, which can be megabytes.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    id: EventId,
+    r#type: String,
+    state: String,
+    reason: Option<String>,
+    conversation_id: Option<ConversationId>,
+    phone_number_id: Option<String>,
+    attempts: i32,
+    accepted_at: Time,
+    done_at: Option<Time>,
+}
+
+impl From<StoredEvent> for EventView {
+    fn from(row: StoredEvent) -> Self {
+        Self {
+            id: row.id,
+            r#type: row.kind,
+            state: row.state,
+            reason: row.reason,
+            conversation_id: row.conversation,
+            phone_number_id: row.phone_number_id,
+            attempts: row.attempts,
+            accepted_at: Time(row.accepted_at),
+            done_at: row.done_at.map(Time),
+        }
+    }
+}
+
+/// One accepted event, whole.
+#[derive(Debug, Serialize)]
+pub(super) struct EventWithPayload {
+    #[serde(flatten)]
+    event: EventView,
+    /// As it came: JSON where it is JSON, else its text.
+    payload: Value,
+}
+
+impl From<StoredEvent> for EventWithPayload {
+    fn from(mut row: StoredEvent) -> Self {
+        let text = std::mem::take(&mut row.payload);
+        let payload = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { event: row.into(), payload }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_milliseconds_and_says_utc() {
+        for (millis, shown) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_700_000_000_050, "2023-11-14T22:13:20.050Z"),
+            (i64::MAX, "9999-12-30T22:00:00.999Z"),
+        ] {
+            assert_eq!(serde_json::to_value(Time(millis)).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn an_age_is_never_negative() {
+        assert!((age_seconds(5_500, 4_000) - 1.5).abs() < f64::EPSILON);
+        assert!(age_seconds(4_000, 5_500).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,71 @@
+//! `GET /api/whatsapp/webhooks` and `/webhooks/{id}`: the accepted events and what became of them; `POST …/retry` takes a
+//! quarantined one up again.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::page::Window;
+use super::params::Params;
+use super::problem::Problem;
+use super::view::{EventView, EventWithPayload};
+use crate::domain::ids::{ConversationId, EventId};
+use crate::store::Store;
+use crate::store::read::{Page, StoredEvent};
+
+/// The states of an event.
+const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
+
+#[derive(Serialize)]
+struct TakenUp {
+    event_id: EventId,
+    conversation_id: Option<ConversationId>,
+    status: &'static str,
+}
+
+/// Handler: a page of events, newest first.
+pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+    let params = Params::of(&request, &["state", "limit", "cursor"])?;
+    let window = Window::of("webhooks", &params)?;
+    let state = params.parsed("state", &format!("one of `{}`", STATES.join("`, `")), |text| {
+        STATES.contains(&text).then(|| text.to_owned())
+    })?;
+    let rows = store.list_events(state, window.page()).await?;
+    Ok(window.answer::<_, EventView>(&request, &params, rows, |row| row.id.0))
+}
+
+/// Handler: one event, with its payload.
+pub(super) async fn one(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let row = find(&store, &id).await?;
+    Ok(HttpResponse::Ok().json(EventWithPayload::from(row)))
+}
+
+/// Handler: 202 once the event waits for its turn again.
+pub(super) async fn retry(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let event = find(&store, &id).await?;
+    if !store.retry_event(event.id).await? {
+        let detail = format!("{} is not quarantined; only a quarantined event can be retried", event.id);
+        return Err(Problem::conflict(detail));
+    }
+    let taken_up = TakenUp { event_id: event.id, conversation_id: event.conversation, status: "accepted" };
+    Ok(HttpResponse::Accepted().json(taken_up))
+}
+
+async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {
+    let unknown = || Problem::not_found("id", format!("there is no event `{id}`"));
+    let known: EventId = id.parse().map_err(|_| unknown())?;
+    // The first row at or below the id is the event, or there is none with that id.
+    let page = Page { before: Some(known.0.saturating_add(1)), limit: 1 };
+    let row = store.list_events(None, page).await?.into_iter().next();
+    row.filter(|row| row.id == known).ok_or_else(unknown)
+}

@@ -1,0 +1,125 @@
+//! The command line: what can be done with the program, and nothing of how.
+
+mod flow;
+mod sandbox;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, load};
+use crate::store;
+use crate::telemetry::init_tracing;
+
+/// An actor-based WhatsApp conversation runtime.
+#[derive(Parser)]
+#[command(name = "switchboard", version, about, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// The settings file; without it `switchboard.toml`, if it is there. The environment and `.env` win over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "Try `switchboard sandbox` first: it needs no account and no settings.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer a WhatsApp number: talks to Meta, needs its credentials (`switchboard config` lists them).
+    Serve,
+    /// Try everything without an account: its own secrets and database, a local Meta, and phones to type on.
+    Sandbox(sandbox::Options),
+    /// List every setting: what it is now, its default, where it comes from, what it means.
+    Config,
+    /// Apply pending migrations to the database and end.
+    Migrate,
+    /// Work on flow files.
+    Flow {
+        #[command(subcommand)]
+        command: flow::Command,
+    },
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn run() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Flow { command } = cli.command {
+        return flow::run(&command);
+    }
+    let environment = Environment::of_process(Path::new(".env"))?;
+    let config = load(cli.config.as_deref(), &|name| environment.get(name))?;
+    if let Command::Config = cli.command {
+        say(&config.listing());
+        environment.warnings().iter().for_each(|warning| complain(&format!("warning: {warning}")));
+        return Ok(ExitCode::SUCCESS);
+    }
+    init_tracing(config.log.format, &config.log.filter)?;
+    log_panics();
+    environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let runtime = tokio::runtime::Runtime::new()?;
+    match cli.command {
+        Command::Serve => runtime.block_on(serve::run(config))?,
+        Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
+        Command::Migrate => runtime.block_on(migrate(&config))?,
+        Command::Config | Command::Flow { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let applied = store::migrate(config.database.url.expose()).await?;
+    say(&format!("{applied} migrations applied to {}", config.database.url.masked()));
+    Ok(())
+}
+
+/// The flow that the settings name, or the built-in one.
+fn chosen_flow(config: &Config) -> anyhow::Result<crate::flow::Flow> {
+    let Some(path) = &config.flow else { return Ok(crate::flow::Flow::factory()) };
+    flow::read(path)
+}
+
+/// A panic is contained where it can be, but it is always told of, with its place.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("without a message"));
+    }));
+}
+
+/// Waits for Ctrl-C or the signal by which a service manager ends a program.
+async fn until_told_to_end() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what a person or script asked for goes to standard output")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "what went wrong goes to standard error, logging or not")]
+fn complain(text: &str) {
+    eprintln!("{}", text.trim_end());
+}

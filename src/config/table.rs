@@ -1,0 +1,158 @@
+//! The table of all settings. Each line group is everything there is to know of one: what it does, its name, type,
+//! default, environment variable and rule.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::number::Number;
+use super::setting::settings;
+use super::source::Sources;
+use super::{AmbiguousPolicy, DatabaseUrl, Secret, rule};
+use crate::telemetry::LogFormat;
+
+/// The most changes that Meta puts into one webhook POST: a smaller limit could never take such a POST.
+/// Source: Meta, webhooks, "Frequency".
+pub const META_BATCH_MAX: usize = 1_000;
+/// The largest webhook payload of Meta, in bytes. Source: Meta, webhooks overview, "Size".
+pub const META_PAYLOAD_MAX: usize = 3 * rule::MIB;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+settings! { Config:
+
+/// All that can be set. Defaults are overridden by `switchboard.toml`, and both by the environment.
+struct Config {
+    /// Where the server listens.
+    listen: SocketAddr = "127.0.0.1:8000", "SWITCHBOARD_LISTEN", rule::address();
+    /// The flow of every number that names none of its own: a YAML file. Without one, the built-in factory bot.
+    flow: Option<PathBuf> = "", "SWITCHBOARD_FLOW", rule::path().optional();
+    /// A key for scripts that call the API, sent as `Authorization: Bearer …`.
+    api_key: Option<Secret> = "", "SWITCHBOARD_API_KEY", rule::secret().optional();
+    ..
+    /// Where rows are kept.
+    pub database: Database;
+    /// How Meta is reached and believed.
+    pub meta: Meta;
+    /// Our phone numbers: that of `meta.phone_number_id`, then those of `[[numbers]]`, each there once.
+    pub numbers: Vec<Number>;
+    /// How fast messages leave.
+    pub pacing: Pacing;
+    /// The limits.
+    pub limits: Limits;
+    /// What is logged, and how.
+    pub log: Log;
+    /// Where each value came from.
+    pub(super) sources: Sources;
+}
+
+/// Where rows are kept.
+struct Database in database {
+    /// The database: an SQLite file or a PostgreSQL server.
+    url: DatabaseUrl = "sqlite://switchboard.db?mode=rwc", "DATABASE_URL", rule::database_url();
+    /// Whether pending migrations are applied at start. When off, a database that needs them is refused.
+    migrate: bool = "on", "SWITCHBOARD_MIGRATE", rule::switch();
+    /// Connections that read, beside the one that writes.
+    reader_connections: u32 = "4", "SWITCHBOARD_READER_CONNECTIONS", rule::count("connections", 1..=64);
+    /// The most jobs that the writer puts into one commit.
+    writer_batch: usize = "256", "SWITCHBOARD_WRITER_BATCH", rule::count("jobs", 1..=4_096);
+}
+
+/// How Meta is reached and believed.
+struct Meta in meta {
+    /// The WhatsApp business account to which the numbers belong.
+    business_account_id: Option<String> = "", "WHATSAPP_BUSINESS_ACCOUNT_ID", rule::meta_id().optional();
+    /// Our phone number, by Meta's id of it. For several numbers use `[[numbers]]`.
+    phone_number_id: Option<String> = "", "WHATSAPP_PHONE_NUMBER_ID", rule::meta_id().optional();
+    /// The access token for `phone_number_id`, and for every number that has none of its own.
+    token: Option<Secret> = "", "WHATSAPP_API_TOKEN", rule::secret().optional();
+    /// The app secret, with which Meta signs every webhook.
+    app_secret: Option<Secret> = "", "WHATSAPP_APP_SECRET", rule::secret().optional();
+    /// The verify token that is typed into Meta's form when the webhook is subscribed.
+    verify_token: Option<Secret> = "", "WHATSAPP_WEBHOOK_VERIFY_TOKEN", rule::secret().optional();
+    /// The public address of our webhook. Only shown, in logs and hints.
+    webhook_url: Option<String> = "", "WHATSAPP_WEBHOOK_URL", rule::web_url().optional();
+    /// The Graph API. Plain http is for a local one.
+    graph_url: String = "https://graph.facebook.com", "WHATSAPP_GRAPH_URL", rule::web_url();
+    /// The version of the Graph API.
+    graph_version: String = "v26.0", "WHATSAPP_GRAPH_VERSION", rule::graph_version();
+}
+
+/// How fast messages leave.
+struct Pacing in pacing {
+    /// Messages per second and phone number. Meta grants 80, and 1000 after an upgrade; 0 turns this pacing off.
+    messages_per_second: u32 = "80", "SWITCHBOARD_MESSAGES_PER_SECOND",
+        rule::count("messages per second", 0..=100_000);
+    /// Whether Meta's limit per pair of numbers is kept: 1 message in 6 seconds, with a borrowed burst of 45.
+    pair: bool = "on", "SWITCHBOARD_PAIR_PACING", rule::switch();
+}
+
+/// The limits: what is held, for how long, and how often something is tried.
+struct Limits in limits {
+    /// Events accepted and not done. Over it, webhooks are answered 503 and Meta tries again.
+    unfinished_events: usize = "10000", "SWITCHBOARD_UNFINISHED_EVENTS",
+        rule::count("events (the least is Meta's largest batch)", META_BATCH_MAX..=10_000_000);
+    /// The largest webhook body. Over it, the answer is 413.
+    webhook_body_bytes: usize = "4MiB", "SWITCHBOARD_WEBHOOK_BODY_BYTES",
+        rule::size(META_PAYLOAD_MAX..=64 * rule::MIB);
+    /// The `Retry-After` of a 503, rounded up to whole seconds.
+    retry_after: Duration = "1s", "SWITCHBOARD_RETRY_AFTER", rule::duration(SECOND..=HOUR);
+    /// Conversations in memory. Over it, those longest unused are put away.
+    active_conversations: usize = "50000", "SWITCHBOARD_ACTIVE_CONVERSATIONS",
+        rule::count("conversations", 1..=10_000_000);
+    /// How long a conversation stays in memory unused.
+    conversation_idle: Duration = "15m", "SWITCHBOARD_CONVERSATION_IDLE", rule::duration(SECOND..=DAY);
+    /// Contacts kept in memory for look-up.
+    directory_cache: usize = "100000", "SWITCHBOARD_DIRECTORY_CACHE",
+        rule::count("contacts", 1..=100_000_000);
+    /// How often a turn is tried before its event is quarantined.
+    turn_attempts: u32 = "3", "SWITCHBOARD_TURN_ATTEMPTS", rule::count("attempts", 1..=100);
+    /// How long a turn may take, with all its calls.
+    turn_timeout: Duration = "30s", "SWITCHBOARD_TURN_TIMEOUT",
+        rule::duration(10 * MILLISECOND..=10 * MINUTE);
+    /// Threads that run conversations; 0 is one per core.
+    actor_threads: usize = "0", "SWITCHBOARD_ACTOR_THREADS", rule::count("threads", 0..=1_024);
+    /// Threads that serve HTTP; 0 is one per core.
+    http_workers: usize = "0", "SWITCHBOARD_HTTP_WORKERS", rule::count("threads", 0..=1_024);
+    /// How often accepted events that are not done are looked for.
+    sweep_interval: Duration = "5s", "SWITCHBOARD_SWEEP_INTERVAL", rule::duration(10 * MILLISECOND..=HOUR);
+    /// How old an event has to be for that search to find it.
+    sweep_age: Duration = "10s", "SWITCHBOARD_SWEEP_AGE", rule::duration(Duration::ZERO..=HOUR);
+    /// Requests to Meta that are under way at once.
+    sends_in_flight: usize = "256", "SWITCHBOARD_SENDS_IN_FLIGHT", rule::count("requests", 1..=10_000);
+    /// How long one request to Meta may take. After it, the send is ambiguous.
+    send_timeout: Duration = "30s", "SWITCHBOARD_SEND_TIMEOUT",
+        rule::duration(10 * MILLISECOND..=10 * MINUTE);
+    /// How long connecting to Meta may take.
+    connect_timeout: Duration = "5s", "SWITCHBOARD_CONNECT_TIMEOUT",
+        rule::duration(10 * MILLISECOND..=MINUTE);
+    /// How often a message is tried before it fails.
+    send_attempts: u32 = "8", "SWITCHBOARD_SEND_ATTEMPTS", rule::count("attempts", 1..=1_000);
+    /// How long after it was written a message may still be tried.
+    send_deadline: Duration = "24h", "SWITCHBOARD_SEND_DEADLINE", rule::duration(SECOND..=30 * DAY);
+    /// How long an ambiguous send waits for a status that tells whether Meta took it.
+    ambiguous_grace: Duration = "10m", "SWITCHBOARD_AMBIGUOUS_GRACE", rule::duration(MILLISECOND..=7 * DAY);
+    /// What becomes of a send that is still ambiguous then: it is sent again, at the risk of arriving twice, or a
+    /// person is asked.
+    ambiguous_policy: AmbiguousPolicy = "resend", "SWITCHBOARD_AMBIGUOUS_POLICY",
+        rule::choice([("resend", AmbiguousPolicy::Resend), ("ask", AmbiguousPolicy::Ask)]);
+    /// How long a stop waits for running turns and sends.
+    shutdown_timeout: Duration = "20s", "SWITCHBOARD_SHUTDOWN_TIMEOUT", rule::duration(Duration::ZERO..=HOUR);
+    /// The most rows on one page of an API list.
+    page_limit_max: u32 = "200", "SWITCHBOARD_PAGE_LIMIT_MAX", rule::count("rows", 1..=10_000);
+}
+
+/// What is logged, and how.
+struct Log in log {
+    /// How log lines are written: for people, or as one JSON object each.
+    format: LogFormat = "human", "SWITCHBOARD_LOG_FORMAT",
+        rule::choice([("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    /// Which log lines are written.
+    filter: String = "info", "SWITCHBOARD_LOG", rule::log_filter();
+}
+
+}

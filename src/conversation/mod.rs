@@ -1,0 +1,55 @@
+//! One conversation: a supervised actor that takes the events of one line one at a time, in the order in which they were
+//! accepted.
+//!
+//! [`actor`] is the shell: mailbox, restart, pause. [`turn`] is what happens for one event: load, step, call, commit.
+//! [`memory`] is what stays in memory between turns, and [`flows`] finds the flow that a session is pinned to. The router
+//! starts actors and stops the idle ones; a conversation knows nothing of it.
+//!
+//! Invariants: what is in memory is what was committed, or it is dropped; an event leaves `pending` only when it is done,
+//! quarantined, or found not to be open; a panic, a loop or a hang in one turn costs that turn an attempt and nobody else
+//! anything.
+
+pub mod actor;
+pub mod flows;
+pub mod memory;
+pub mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::conversation::flows::Flows;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// What every conversation works with.
+pub struct Desk {
+    /// Where everything is kept.
+    pub store: Store,
+    /// The flows.
+    pub flows: Flows,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Attempts at a turn, the first included, before its event is quarantined.
+    pub attempts_max: u32,
+    /// How long a turn may take.
+    pub turn_timeout: Duration,
+    /// Held by a turn whose event has been begun and not ended before: one at a time in the whole program, so that if it
+    /// takes the process down, no other event is charged with that.
+    pub suspects: Semaphore,
+}
+
+impl Desk {
+    /// A desk for these limits.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        flows: Flows,
+        metrics: Metrics,
+        attempts_max: u32,
+        turn_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, flows, metrics, attempts_max, turn_timeout, suspects: Semaphore::new(1) })
+    }
+}

@@ -1,0 +1,327 @@
+//! A turn: one event, from the state before it to the commit of everything it leads to.
+//!
+//! What is decided, is decided by the pure [`flow::step`](crate::flow::step) on a copy; here it is fed, its calls are made,
+//! and what comes out is committed. A panic or a hang anywhere in it ends in [`Ended::Broken`], with nothing changed.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::clock::Millis;
+use crate::connector::{self, Called};
+use crate::conversation::Desk;
+use crate::conversation::memory::Memory;
+use crate::domain::contact::Identity;
+use crate::domain::event::{Command, Event, Input};
+use crate::domain::ids::MessageId;
+use crate::domain::outbound::Message;
+use crate::flow::{self, CallResult, Effect, Step, Transition};
+use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
+use crate::telemetry::TurnOutcome;
+
+/// The pause before a broken turn is tried again; doubled with each attempt.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before anything is tried again.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often one turn is worked out again because a business write of it was refused.
+const REFUSED_WRITES_MAX: usize = 8;
+
+/// How a turn ended.
+pub enum Ended {
+    /// Committed: this is the conversation after it.
+    Done(Box<Memory>),
+    /// The event was done or put aside before: nothing to do.
+    NotOpen,
+    /// What was in memory is not what is stored, or the store cannot be reached: forget, pause, begin again.
+    Again(Duration),
+    /// It panicked, hung or failed: nothing happened. The actor restarts.
+    Broken {
+        /// Attempts made so far.
+        attempts: u32,
+    },
+    /// It was broken too often and was put aside. The actor restarts.
+    Quarantined,
+}
+
+/// Attends to `event`, which must be the oldest one of its conversation that is not done.
+pub async fn attend(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
+    // Held to the end: see `Desk::suspects`.
+    let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
+    let attempts = match begin(&desk, &event, again).await {
+        Ok(Some(attempts)) => attempts,
+        Ok(None) => return Ended::NotOpen,
+        Err(error) => return unreachable_store(&event, &error),
+    };
+    if attempts >= desk.attempts_max {
+        return quarantine(&desk, &event, "its turn was begun and not ended, again and again").await;
+    }
+    let turn = AssertUnwindSafe(run(&desk, memory, &event)).catch_unwind();
+    let reason = match tokio::time::timeout(desk.turn_timeout, turn).await {
+        Ok(Ok(Ok(ended))) => return ended,
+        Ok(Ok(Err(Error::Database(error)))) => return unreachable_store(&event, &Error::Database(error)),
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(panic)) => format!("panic: {}", panic_text(panic.as_ref())),
+        Err(_) => format!("the turn took longer than {:?}", desk.turn_timeout),
+    };
+    broken(&desk, &event, attempts, &reason).await
+}
+
+/// Counts the attempt where one may have been begun before, and says how many that makes; `None` when the event is not
+/// open. A first attempt costs no write: if it takes the process down, the second is counted.
+async fn begin(desk: &Desk, event: &Event, again: bool) -> Result<Option<u32>, Error> {
+    if again { desk.store.count_attempt(event.id).await } else { Ok(Some(0)) }
+}
+
+fn unreachable_store(event: &Event, error: &Error) -> Ended {
+    tracing::error!(event = %event.id, %error, "a turn waits for the store");
+    Ended::Again(RETRY_PAUSE_MAX)
+}
+
+async fn broken(desk: &Desk, event: &Event, attempts: u32, reason: &str) -> Ended {
+    tracing::error!(event = %event.id, conversation = %event.conversation, attempts, reason, "a turn broke");
+    desk.metrics.turn(TurnOutcome::Panicked, 0.0);
+    if attempts + 1 >= desk.attempts_max {
+        return quarantine(desk, event, reason).await;
+    }
+    Ended::Broken { attempts: attempts + 1 }
+}
+
+async fn quarantine(desk: &Desk, event: &Event, reason: &str) -> Ended {
+    match desk.store.quarantine(event.id, reason).await {
+        Ok(true) => {
+            tracing::error!(event = %event.id, conversation = %event.conversation, reason, "an event is quarantined");
+            desk.metrics.turn(TurnOutcome::Quarantined, 0.0);
+            Ended::Quarantined
+        }
+        Ok(false) => Ended::NotOpen,
+        Err(error) => unreachable_store(event, &error),
+    }
+}
+
+/// The pause before the attempt after `attempts`.
+#[must_use]
+pub fn retry_pause(attempts: u32) -> Duration {
+    RETRY_PAUSE.saturating_mul(1 << attempts.min(10)).min(RETRY_PAUSE_MAX)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+/// Works the turn out and commits it. Where a business write is refused, it is worked out again with that write failing,
+/// so that the flow takes its own way out.
+async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error> {
+    let mut refused = BTreeSet::new();
+    for _ in 0..=REFUSED_WRITES_MAX {
+        let (turn, after) = work_out(desk, &memory, event, &refused).await?;
+        match desk.store.commit_turn(turn).await? {
+            TurnReply::Committed => {
+                let seconds = Duration::from_millis((desk.store.clock().now() - event.accepted_at).unsigned_abs());
+                desk.metrics.turn(TurnOutcome::Done, seconds.as_secs_f64());
+                return Ok(Ended::Done(Box::new(after)));
+            }
+            TurnReply::AlreadyDone => return Ok(Ended::NotOpen),
+            TurnReply::Conflict => {
+                tracing::warn!(event = %event.id, conversation = %event.conversation, "the stored session is another one");
+                desk.metrics.turn(TurnOutcome::Conflict, 0.0);
+                return Ok(Ended::Again(Duration::ZERO));
+            }
+            TurnReply::WriteFailed { connector, error } => {
+                tracing::warn!(event = %event.id, connector, error, "a write of a flow was refused");
+                refused.insert(connector);
+            }
+        }
+    }
+    Err(Error::Setup("the flow's writes are refused again and again".to_owned()))
+}
+
+/// What a turn is being made of.
+struct Draft<'a> {
+    memory: Memory,
+    event: &'a Event,
+    identity_changed: bool,
+    messages: Vec<Outgoing>,
+    timer: TimerChange,
+    writes: Vec<SqlWrite>,
+    chosen: Vec<(String, String)>,
+}
+
+async fn work_out(
+    desk: &Desk,
+    memory: &Memory,
+    event: &Event,
+    refused: &BTreeSet<String>,
+) -> Result<(Turn, Memory), Error> {
+    let mut draft = Draft {
+        memory: memory.clone(),
+        event,
+        identity_changed: false,
+        messages: Vec::new(),
+        timer: TimerChange::Keep,
+        writes: Vec::new(),
+        chosen: Vec::new(),
+    };
+    match &*event.input {
+        Input::Message(message) => {
+            draft.meet(&message.sender);
+            draft.memory.session.last_inbound_at = Some(event.accepted_at);
+            if message.content.wants_answer() {
+                draft.memory.repin(&desk.flows);
+                draft.flow(desk, &flow::Input::Message(message), refused).await?;
+            }
+        }
+        Input::Timer { generation } if *generation == draft.memory.session.timer_generation => {
+            draft.flow(desk, &flow::Input::Timeout, refused).await?;
+        }
+        // A wait that the conversation has left behind.
+        Input::Timer { .. } => {}
+        Input::Command(Command::Send { message_id, message, reply_to }) => {
+            draft.say(*message_id, message.clone(), reply_to.clone());
+        }
+        Input::Command(Command::HandOff) => {
+            draft.memory.snapshot.handed_off = true;
+            draft.clear_timer();
+        }
+        Input::Command(Command::Release) => draft.flow(desk, &flow::Input::Released, refused).await?,
+        Input::Command(Command::Reset) => {
+            draft.memory.snapshot = flow::Snapshot::default();
+            draft.memory.flow = desk.flows.current();
+            draft.clear_timer();
+        }
+    }
+    draft.finish()
+}
+
+impl Draft<'_> {
+    /// Takes in what a webhook says about who the person is; what it does not say stays.
+    fn meet(&mut self, told: &Identity) {
+        let known = &mut self.memory.session.identity;
+        let before = known.clone();
+        for (field, told) in [
+            (&mut known.wa_id, &told.wa_id),
+            (&mut known.user_id, &told.user_id),
+            (&mut known.parent_user_id, &told.parent_user_id),
+            (&mut known.name, &told.name),
+            (&mut known.username, &told.username),
+        ] {
+            if told.is_some() {
+                field.clone_from(told);
+            }
+        }
+        // The first turn writes no identity: the accepting transaction has just done so.
+        self.identity_changed = *known != before;
+    }
+
+    fn say(&mut self, id: MessageId, message: Message, reply_to: Option<String>) {
+        self.messages.push(Outgoing { id, message: Arc::new(message), reply_to });
+    }
+
+    fn clear_timer(&mut self) {
+        self.memory.session.timer_generation += 1;
+        self.timer = TimerChange::Clear;
+    }
+
+    fn set_timer(&mut self, due_at: Millis) {
+        self.memory.session.timer_generation += 1;
+        self.timer = TimerChange::Set(due_at);
+    }
+
+    async fn flow(
+        &mut self,
+        desk: &Desk,
+        input: &flow::Input<'_>,
+        refused: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let identity = self.memory.session.identity.clone();
+        let number = Arc::clone(&self.memory.session.phone_number_id);
+        let context =
+            flow::Context { contact: &identity, phone_number_id: &number, now: self.event.accepted_at };
+        let flow = Arc::clone(&self.memory.flow);
+        let mut step = flow::step(&flow, &self.memory.snapshot, input, &context);
+        let transition = loop {
+            match step {
+                Step::Done(transition) => break transition,
+                Step::Call(call) => {
+                    let (name, connector) = call.connector();
+                    let result = if refused.contains(name) {
+                        CallResult::Failed("the database refused the write".to_owned())
+                    } else {
+                        match connector::call(&desk.store, name, connector, call.params()).await {
+                            Called::Result(result) => result,
+                            Called::Write(write) => {
+                                self.writes.push(write);
+                                CallResult::Written
+                            }
+                        }
+                    };
+                    step = call.resume(&flow, &context, result);
+                }
+            }
+        };
+        self.take(desk, transition);
+        Ok(())
+    }
+
+    fn take(&mut self, desk: &Desk, transition: Transition) {
+        self.memory.snapshot = transition.snapshot;
+        let mut timeout = None;
+        for effect in transition.effects {
+            match effect {
+                Effect::Send(message) => self.say(MessageId(desk.store.ids().next()), message, None),
+                Effect::HandOff => tracing::info!(conversation = %self.event.conversation, "handed off to a person"),
+                Effect::Timeout { after_ms } => timeout = Some(after_ms),
+                Effect::Chose { state, option } => self.chosen.push((state, option)),
+                Effect::Trouble(trouble) => {
+                    tracing::error!(event = %self.event.id, conversation = %self.event.conversation, trouble, "the flow failed");
+                }
+            }
+        }
+        match timeout {
+            Some(after_ms) => self.set_timer(self.event.accepted_at.max(desk.store.clock().now()) + after_ms),
+            // A wait that was never set needs no clearing.
+            None if self.memory.session.timer_generation == 0 => {}
+            None => self.clear_timer(),
+        }
+    }
+
+    fn finish(self) -> Result<(Turn, Memory), Error> {
+        let Self { mut memory, event, identity_changed, messages, timer, writes, chosen } = self;
+        let session = &mut memory.session;
+        session.version += 1;
+        memory.flow.hash().clone_into(&mut session.flow_hash);
+        session.state.clone_from(&memory.snapshot.state);
+        session.handed_off = memory.snapshot.handed_off;
+        session.snapshot = serde_json::to_string(&memory.snapshot).map_err(|error| Error::Corrupt {
+            what: "snapshot",
+            id: session.conversation.0,
+            reason: error.to_string(),
+        })?;
+        let turn = Turn {
+            event: event.id,
+            accepted_at: event.accepted_at,
+            session: session.clone(),
+            identity_changed,
+            messages,
+            timer,
+            writes,
+            chosen,
+        };
+        Ok((turn, memory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        assert_eq!(retry_pause(0), Duration::from_millis(100));
+        assert_eq!(retry_pause(1), Duration::from_millis(200));
+        assert_eq!(retry_pause(60), RETRY_PAUSE_MAX);
+    }
+}

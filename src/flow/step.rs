@@ -1,0 +1,376 @@
+//! The step: one input moves a conversation from where it stands to where it rests again.
+//!
+//! Pure and bounded: the same flow, snapshot, input and context give the same result, nothing is changed in place, and a
+//! turn visits at most [`HOPS_MAX`] states. What goes wrong on the way (a template without its variable, a budget used
+//! up) becomes an [`Effect::Trouble`], an apology, and the start of the flow.
+
+use serde_json::{Map, Value};
+
+use super::Flow;
+use super::answer::{Meaning, expectation, meaning};
+use super::definition::{Answer, Ask, Call, Connector, Definition, State, StateName};
+use super::prompt::{self, Offer};
+use super::scope::{event, scope};
+use super::template::Template;
+use super::transition::{CallResult, Context, Effect, Input, PendingCall, Snapshot, Step, Transition};
+use crate::domain::inbound::InboundMessage;
+
+/// States that one turn may visit.
+pub const HOPS_MAX: usize = 64;
+/// Bytes of JSON that one variable may hold.
+pub const VARIABLE_BYTES_MAX: usize = 16 * 1024;
+/// Said when the flow itself fails.
+const APOLOGY: &str = "Sorry, something went wrong on our side. Let's start again.";
+/// Said when a call fails and the flow does not say what then.
+const CALL_APOLOGY: &str = "Sorry, that did not work just now. Please try again a little later.";
+
+/// What a turn has done so far; owned, so that it can wait for a connector.
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    snapshot: Snapshot,
+    effects: Vec<Effect>,
+    event: Value,
+    hops: usize,
+    /// The flow failed once already in this turn.
+    troubled: bool,
+    /// Silence began the turn. It sets no timer: the bot does not go on talking to someone who is not there.
+    silent: bool,
+}
+
+/// Moves a conversation.
+///
+/// A person who is with a colleague gets no answer: until [`Input::Released`], no input has an effect.
+#[must_use]
+pub fn step(flow: &Flow, snapshot: &Snapshot, input: &Input<'_>, context: &Context<'_>) -> Step {
+    let message = if let Input::Message(message) = input { Some(*message) } else { None };
+    let progress = Progress {
+        snapshot: snapshot.clone(),
+        effects: Vec::new(),
+        event: event(message),
+        hops: 0,
+        troubled: false,
+        silent: message.is_none(),
+    };
+    let mut turn = Turn { flow, context, progress };
+    match input {
+        Input::Released => {
+            turn.progress.snapshot.handed_off = false;
+            turn.done()
+        }
+        _ if snapshot.handed_off => turn.done(),
+        Input::Timeout => turn.silence(),
+        Input::Message(message) => turn.message(message),
+    }
+}
+
+impl PendingCall {
+    /// Goes on with the answer of the connector. `flow` is the flow that the turn began with.
+    #[must_use]
+    pub fn resume(self, flow: &Flow, context: &Context<'_>, result: CallResult) -> Step {
+        let mut turn = Turn { flow, context, progress: self.progress };
+        let next = match flow.definition.states.get(&self.state) {
+            Some(State::Call(call)) => turn.called(call, &self.connector, result),
+            _ => Err(format!("the flow has no call `{}`", self.state)),
+        };
+        turn.run(next)
+    }
+}
+
+/// What a state did on arrival.
+enum Arrival {
+    Go(StateName),
+    Rest,
+    Call(Box<PendingCall>),
+}
+
+struct Turn<'a> {
+    flow: &'a Flow,
+    context: &'a Context<'a>,
+    progress: Progress,
+}
+
+impl<'a> Turn<'a> {
+    fn definition(&self) -> &'a Definition {
+        &self.flow.definition
+    }
+
+    /// Where the person stands.
+    fn current(&self) -> Option<(&'a str, &'a State)> {
+        let name = self.progress.snapshot.state.as_ref()?;
+        self.definition().states.get_key_value(name).map(|(name, state)| (name.as_str(), state))
+    }
+
+    fn silence(mut self) -> Step {
+        let Some((_, state @ (State::Menu(_) | State::Ask(_)))) = self.current() else { return self.done() };
+        let Some(timeout) = state.timeout().or(self.definition().timeout.as_ref()) else {
+            return self.done();
+        };
+        let said = timeout.say.as_ref().map_or(Ok(()), |say| self.say(say));
+        self.progress.snapshot.misses = 0;
+        self.run(said.map(|()| timeout.go.clone()))
+    }
+
+    fn message(mut self, message: &InboundMessage) -> Step {
+        let current = self.current();
+        let definition = self.definition();
+        let next = match meaning(definition, current, &message.content) {
+            Meaning::Option { state, place } => self.chose(state, place),
+            Meaning::Global { to } => Ok(to.to_owned()),
+            Meaning::Answer { state, value, chosen } => self.answered(state, value, chosen),
+            Meaning::Invalid | Meaning::Unknown => match current {
+                Some((state, State::Menu(_))) => return self.missed(state, None),
+                Some((state, State::Ask(ask))) => return self.missed(state, Some(ask)),
+                Some((_, State::Handoff { go, .. })) => Ok(go.clone()),
+                _ => {
+                    self.progress.snapshot = Snapshot::default();
+                    Ok(definition.start.clone())
+                }
+            },
+        };
+        self.progress.snapshot.misses = 0;
+        self.run(next)
+    }
+
+    fn chose(&mut self, state: &str, place: usize) -> Result<StateName, String> {
+        let Some(State::Menu(menu)) = self.definition().states.get(state) else {
+            return Err(format!("`{state}` is no menu"));
+        };
+        let option =
+            menu.options.get(place).ok_or_else(|| format!("`{state}` has no option {}", place + 1))?;
+        self.progress.effects.push(Effect::Chose { state: state.to_owned(), option: option.label.clone() });
+        if let Some(variable) = &menu.save {
+            self.save(variable, Value::from(option.label.as_str()))?;
+        }
+        Ok(option.go.clone())
+    }
+
+    fn answered(&mut self, state: &str, value: Value, chosen: Option<&str>) -> Result<StateName, String> {
+        let Some(State::Ask(ask)) = self.definition().states.get(state) else {
+            return Err(format!("`{state}` asks nothing"));
+        };
+        if let Some(option) = chosen {
+            self.progress.effects.push(Effect::Chose { state: state.to_owned(), option: option.to_owned() });
+        }
+        self.save(&ask.save, value)?;
+        Ok(ask.go.clone())
+    }
+
+    /// A hint and the prompt again, or after too many misses in a row the way out.
+    fn missed(mut self, state: &str, ask: Option<&Ask>) -> Step {
+        let fallback = &self.definition().fallback;
+        let hint = match ask {
+            Some(Ask { invalid: Some(invalid), .. }) => self.render(invalid),
+            Some(ask) => Ok(expectation(&ask.expect)),
+            None => self.render(&fallback.say),
+        };
+        let misses = self.progress.snapshot.misses.saturating_add(1);
+        let enough = misses >= fallback.retries;
+        self.progress.snapshot.misses = if enough { 0 } else { misses };
+        let next = if enough { fallback.then.as_str() } else { state };
+        let next = hint.map(|hint| {
+            self.send(&hint);
+            next.to_owned()
+        });
+        self.run(next)
+    }
+
+    /// Visits states until one rests or calls.
+    fn run(mut self, mut next: Result<StateName, String>) -> Step {
+        loop {
+            let arrived = next.and_then(|state| {
+                self.progress.hops += 1;
+                if self.progress.hops > HOPS_MAX {
+                    return Err(format!("more than {HOPS_MAX} states in one turn"));
+                }
+                self.arrive(&state).map_err(|trouble| format!("state `{state}`: {trouble}"))
+            });
+            next = match arrived {
+                Ok(Arrival::Go(state)) => Ok(state),
+                Ok(Arrival::Rest) => return self.done(),
+                Ok(Arrival::Call(mut call)) => {
+                    call.progress = self.progress;
+                    return Step::Call(*call);
+                }
+                Err(trouble) => {
+                    self.progress.effects.push(Effect::Trouble(trouble));
+                    self.progress.snapshot = Snapshot::default();
+                    if self.progress.troubled {
+                        return self.done();
+                    }
+                    self.progress.troubled = true;
+                    self.progress.hops = 0;
+                    self.send(APOLOGY);
+                    Ok(self.definition().start.clone())
+                }
+            };
+        }
+    }
+
+    fn arrive(&mut self, name: &str) -> Result<Arrival, String> {
+        let (name, state) = self
+            .definition()
+            .states
+            .get_key_value(name)
+            .ok_or_else(|| "the flow has no such state".to_owned())?;
+        match state {
+            State::Menu(menu) => {
+                let offers: Vec<Offer<'_>> = menu.options.iter().map(Offer::from).collect();
+                self.prompt(name, &menu.body, &menu.button, &offers)?;
+                Ok(self.rest(name, state))
+            }
+            State::Ask(ask) => {
+                let choices =
+                    if let Answer::Choice(choices) = &ask.expect.answer { choices.as_slice() } else { &[] };
+                let offers: Vec<Offer<'_>> = choices.iter().map(Offer::from).collect();
+                self.prompt(name, &ask.body, &ask.button, &offers)?;
+                Ok(self.rest(name, state))
+            }
+            State::Say(say) => {
+                for (variable, expression) in &say.set {
+                    let value = self.flow.engine.evaluate(expression, &self.scope())?;
+                    self.save(variable, value)?;
+                }
+                self.say(&say.say)?;
+                Ok(Arrival::Go(say.go.clone()))
+            }
+            State::Call(call) => self.call(name, call),
+            State::Branch(branch) => {
+                let scope = self.scope();
+                for (when, go) in &branch.cases {
+                    if self.flow.engine.holds(when, &scope)? {
+                        return Ok(Arrival::Go(go.clone()));
+                    }
+                }
+                Ok(Arrival::Go(branch.otherwise.clone()))
+            }
+            State::Handoff { say, .. } => {
+                self.say(say)?;
+                self.progress.effects.push(Effect::HandOff);
+                self.progress.snapshot.state = Some(name.clone());
+                self.progress.snapshot.handed_off = true;
+                Ok(Arrival::Rest)
+            }
+            State::End { say } => {
+                self.say(say)?;
+                self.progress.snapshot = Snapshot::default();
+                Ok(Arrival::Rest)
+            }
+        }
+    }
+
+    /// Waits for the person here.
+    fn rest(&mut self, name: &str, state: &State) -> Arrival {
+        self.progress.snapshot.state = Some(name.to_owned());
+        let timeout = state.timeout().or(self.definition().timeout.as_ref());
+        if let Some(timeout) = timeout.filter(|_| !self.progress.silent) {
+            self.progress.effects.push(Effect::Timeout { after_ms: timeout.after_ms });
+        }
+        Arrival::Rest
+    }
+
+    fn call(&self, name: &str, call: &Call) -> Result<Arrival, String> {
+        let declared = self
+            .definition()
+            .connectors
+            .get(&call.connector)
+            .ok_or_else(|| format!("the flow has no connector `{}`", call.connector))?;
+        let scope = self.scope();
+        let params = declared
+            .params
+            .iter()
+            .map(|(param, expression)| Ok((param.clone(), self.flow.engine.evaluate(expression, &scope)?)))
+            .collect::<Result<_, String>>()?;
+        Ok(Arrival::Call(Box::new(PendingCall {
+            state: name.to_owned(),
+            name: call.connector.clone(),
+            connector: declared.connector.clone(),
+            params,
+            progress: self.progress.clone(),
+        })))
+    }
+
+    /// Where a call leads with this result.
+    fn called(
+        &mut self,
+        call: &Call,
+        connector: &Connector,
+        result: CallResult,
+    ) -> Result<StateName, String> {
+        let (value, is_empty) = match result {
+            CallResult::Rows(mut rows) => {
+                if let Connector::Query { rows_max, .. } = connector {
+                    rows.truncate(*rows_max);
+                }
+                let is_empty = rows.is_empty();
+                let mut rows = rows.into_iter().map(Value::Object);
+                let value = if call.first { rows.next().unwrap_or_default() } else { rows.collect() };
+                (value, is_empty)
+            }
+            CallResult::Value(value) => (value, false),
+            CallResult::Written => (Value::Null, false),
+            CallResult::Failed(_) => {
+                return Ok(call.error.clone().unwrap_or_else(|| {
+                    self.send(CALL_APOLOGY);
+                    self.definition().fallback.then.clone()
+                }));
+            }
+        };
+        if let Some(variable) = &call.save {
+            self.save(variable, value)?;
+        }
+        Ok(if is_empty { call.empty.clone() } else { call.ok.clone() })
+    }
+
+    fn prompt(
+        &mut self,
+        state: &str,
+        body: &Template,
+        button: &str,
+        offers: &[Offer<'_>],
+    ) -> Result<(), String> {
+        let body = self.render(body)?;
+        let messages = if offers.is_empty() {
+            prompt::texts(&body)
+        } else {
+            prompt::options(state, &body, button, offers)
+        };
+        self.progress.effects.extend(messages.into_iter().map(Effect::Send));
+        Ok(())
+    }
+
+    fn say(&mut self, template: &Template) -> Result<(), String> {
+        let text = self.render(template)?;
+        self.send(&text);
+        Ok(())
+    }
+
+    fn send(&mut self, text: &str) {
+        self.progress.effects.extend(prompt::texts(text).into_iter().map(Effect::Send));
+    }
+
+    fn render(&self, template: &Template) -> Result<String, String> {
+        self.flow.engine.render(template, &self.scope())
+    }
+
+    fn scope(&self) -> minijinja::Value {
+        let variables = self.definition().variables.iter().map(String::as_str);
+        scope(variables, self.vars(), &self.progress.event, self.context)
+    }
+
+    fn vars(&self) -> &Map<String, Value> {
+        &self.progress.snapshot.vars
+    }
+
+    fn save(&mut self, variable: &str, value: Value) -> Result<(), String> {
+        let bytes = value.to_string().len();
+        if bytes > VARIABLE_BYTES_MAX {
+            return Err(format!("`{variable}` would hold {bytes} bytes, {VARIABLE_BYTES_MAX} are allowed"));
+        }
+        self.progress.snapshot.vars.insert(variable.to_owned(), value);
+        Ok(())
+    }
+
+    fn done(self) -> Step {
+        Step::Done(Transition { snapshot: self.progress.snapshot, effects: self.progress.effects })
+    }
+}

@@ -1,0 +1,274 @@
+//! The phones over plain HTTP, for the page and for scripts: a conversation can be held with `curl`.
+//!
+//! No key is asked for: the server listens on this machine only, and [`super::server`] turns away other sites' pages.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::stream;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::DemoPhone;
+use super::courier::Courier;
+use super::entry::{Entry, Side};
+use super::faults::{Faults, Rule};
+use super::graph::{Gate, Record};
+use super::phones::{Phones, Seen, TRANSCRIPT_MAX};
+use super::said::{Media, Said};
+
+/// How long `POST /phones/{wa_id}/messages` waits for a first reply when `wait` does not say.
+pub const WAIT_DEFAULT_MS: u64 = 5_000;
+/// The most that `wait` can ask for.
+pub const WAIT_MAX_MS: u64 = 60_000;
+/// Replies count as complete when none came for so long after the last one.
+pub const QUIET: Duration = Duration::from_millis(300);
+/// Silence on an event stream is broken this often, so that a dead reader is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The shortest time between two events: a busy bot changes things thousands of times a second.
+const BEAT: Duration = Duration::from_millis(100);
+/// Phones that the page lists.
+pub const PHONES_LISTED: usize = 200;
+
+/// What a phone is to do, in a script's words: `{"text":"hi"}`, `{"image":true,"caption":"…"}`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SayBody {
+    text: Option<String>,
+    press: Option<String>,
+    image: bool,
+    video: bool,
+    voice: bool,
+    document: bool,
+    caption: Option<String>,
+    location: Option<Place>,
+    reaction: Option<String>,
+    to: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    latitude: f64,
+    longitude: f64,
+    name: Option<String>,
+}
+
+impl SayBody {
+    /// The one thing that is said, or what is wrong.
+    fn said(self) -> Result<Said, &'static str> {
+        let caption = self.caption;
+        let media = |wanted: bool, media| wanted.then(|| Said::Media { media, caption: caption.clone() });
+        let reaction = match (self.reaction, self.to) {
+            (Some(emoji), Some(wamid)) => Some(Said::Reaction { wamid, emoji }),
+            (None, None) => None,
+            _ => return Err("`reaction` (an emoji) and `to` (the wamid) belong together"),
+        };
+        let place = |Place { latitude, longitude, name }| Said::Location { latitude, longitude, name };
+        let mut said = [
+            self.text.filter(|text| !text.is_empty()).map(Said::Text),
+            self.press.map(Said::Press),
+            media(self.image, Media::Image),
+            media(self.video, Media::Video),
+            media(self.voice, Media::Voice),
+            media(self.document, Media::Document),
+            self.location.map(place),
+            reaction,
+        ]
+        .into_iter()
+        .flatten();
+        let (first, second) = (said.next(), said.next());
+        match first {
+            Some(one) if second.is_none() => Ok(one),
+            _ => Err("say one thing: {\"text\":\"hi\"}, {\"press\":\"<id or title>\"}, {\"image\":true}, \
+                      {\"location\":{…}} or {\"reaction\":\"👍\",\"to\":\"wamid…\"}"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wait {
+    wait: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Last {
+    last: Option<usize>,
+}
+
+/// `GET /phones`: the number, how its webhook fares, and the first [`PHONES_LISTED`] phones.
+pub(super) async fn list(phones: Data<Phones>, courier: Data<Courier>, gate: Data<Gate>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "business": {
+            "display_phone_number": gate.number.display_phone_number, "phone_number_id": gate.number.phone_number_id,
+        },
+        "webhook": {"url": courier.url(), "delivered": courier.delivered()},
+        "phones": phones.list(PHONES_LISTED),
+    }))
+}
+
+/// `POST /phones` `{"wa_id":"4915112345009","name":"Kim"}`: one more phone.
+pub(super) async fn add(body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    match read::<DemoPhone>(&body).and_then(|phone| phones.add(&phone).map_err(|error| error.to_string())) {
+        Ok(()) => HttpResponse::Created().json(json!({"phones": phones.list(PHONES_LISTED)})),
+        Err(detail) => bad_request(&detail),
+    }
+}
+
+/// `POST /phones/{wa_id}/messages?wait=ms`: says something, then waits for the replies.
+///
+/// They are complete when none came for [`QUIET`] after the last one; a first one is waited for up to `wait`
+/// (0: not at all), which bounds the whole call.
+pub(super) async fn say(
+    path: Path<String>,
+    query: Query<Wait>,
+    body: Bytes,
+    phones: Data<Phones>,
+) -> HttpResponse {
+    let said = match read::<SayBody>(&body).and_then(|body| body.said().map_err(str::to_owned)) {
+        Ok(said) => said,
+        Err(detail) => return bad_request(&detail),
+    };
+    let watched = phones.watch(&path).and_then(|watch| {
+        let before = watch.borrow().replies;
+        phones.say(&path, said).map(|wamid| (watch, before, wamid))
+    });
+    let (watch, before, wamid) = match watched {
+        Ok(watched) => watched,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let wait = Duration::from_millis(query.wait.unwrap_or(WAIT_DEFAULT_MS).min(WAIT_MAX_MS));
+    let replies = settled(watch.clone(), before, wait).await - before;
+    let transcript = phones.transcript(&path, TRANSCRIPT_MAX);
+    let sent = transcript.iter().find(|entry| entry.wamid == wamid).cloned();
+    HttpResponse::Ok().json(json!({"sent": sent, "replies": newest_replies(transcript, replies)}))
+}
+
+/// Waits for a first reply after `before`, then for silence; the answer is how many replies there are then.
+async fn settled(mut watch: watch::Receiver<Seen>, before: usize, wait: Duration) -> usize {
+    let silence = async {
+        let mut count = before;
+        // The first reply has no limit of its own here: `wait` bounds the whole.
+        while let Ok(seen) = watch.wait_for(|seen| seen.replies > count).await.map(|seen| seen.replies) {
+            count = seen;
+            if timeout(QUIET, watch.wait_for(|seen| seen.replies > count)).await.is_err() {
+                return;
+            }
+        }
+    };
+    // Running out of time is no failure: what has come so far is the answer.
+    timeout(wait, silence).await.ok();
+    watch.borrow().replies
+}
+
+fn newest_replies(transcript: Vec<Entry>, count: usize) -> Vec<Entry> {
+    let mut replies: Vec<Entry> =
+        transcript.into_iter().filter(|entry| entry.from == Side::Business).collect();
+    replies.split_off(replies.len().saturating_sub(count))
+}
+
+/// `GET /phones/{wa_id}/messages?last=n`: the transcript, oldest first.
+pub(super) async fn transcript(path: Path<String>, query: Query<Last>, phones: Data<Phones>) -> HttpResponse {
+    HttpResponse::Ok()
+        .json(json!({"messages": phones.transcript(&path, query.last.unwrap_or(TRANSCRIPT_MAX))}))
+}
+
+/// `POST /phones/{wa_id}/open`: the person looks at it, so what arrived becomes read.
+pub(super) async fn open(path: Path<String>, phones: Data<Phones>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"read": phones.open(&path)}))
+}
+
+/// `GET /events`: a server-sent event whenever anything has changed; several changes may share one.
+pub(super) async fn events(phones: Data<Phones>) -> HttpResponse {
+    let mut pulse = phones.pulse();
+    pulse.mark_changed();
+    let beats = stream::unfold(pulse, |mut pulse| async move {
+        let line = match timeout(HEARTBEAT, pulse.changed()).await {
+            Ok(Ok(())) => {
+                sleep(BEAT).await;
+                format!("data: {}\n\n", *pulse.borrow_and_update())
+            }
+            Ok(Err(_)) => return None,
+            Err(_) => String::from(": still here\n\n"),
+        };
+        Some((Ok::<_, std::io::Error>(Bytes::from(line)), pulse))
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        .streaming(beats)
+}
+
+/// `GET /requests`: what came in at `/messages`, newest last.
+pub(super) async fn requests(record: Data<Record>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"count": record.count(), "requests": record.all()}))
+}
+
+/// `POST /rules`: a [`Rule`] as JSON.
+pub(super) async fn add_rule(body: Bytes, faults: Data<Faults>) -> HttpResponse {
+    match read::<Rule>(&body).and_then(|rule| faults.add(rule).map_err(|error| error.to_string())) {
+        Ok(id) => HttpResponse::Created().json(json!({"id": id, "rules": faults.list()})),
+        Err(detail) => bad_request(&detail),
+    }
+}
+
+/// `GET /rules`.
+pub(super) async fn list_rules(faults: Data<Faults>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"rules": faults.list()}))
+}
+
+/// `DELETE /rules`.
+pub(super) async fn remove_rules(faults: Data<Faults>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"removed": faults.remove(None)}))
+}
+
+/// `DELETE /rules/{id}`.
+pub(super) async fn remove_rule(path: Path<u64>, faults: Data<Faults>) -> HttpResponse {
+    match faults.remove(Some(*path)) {
+        0 => problem(StatusCode::NOT_FOUND, &format!("there is no rule {path}")),
+        removed => HttpResponse::Ok().json(json!({"removed": removed})),
+    }
+}
+
+/// Reads a JSON body whatever its content type says, since `curl -d` says that it is a form.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("the body is not what is expected here: {error}"))
+}
+
+fn bad_request(detail: &str) -> HttpResponse {
+    problem(StatusCode::BAD_REQUEST, detail)
+}
+
+/// An error as RFC 9457 wants it.
+pub(super) fn problem(status: StatusCode, detail: &str) -> HttpResponse {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body: Value = json!({"title": title, "status": status.as_u16(), "detail": detail});
+    HttpResponseBuilder::new(status).content_type("application/problem+json").body(body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(body: Value) -> Result<Said, &'static str> {
+        serde_json::from_value::<SayBody>(body).unwrap().said()
+    }
+
+    #[test]
+    fn exactly_one_thing_can_be_said_at_a_time() {
+        assert_eq!(said(json!({"text": "hi"})), Ok(Said::Text("hi".into())));
+        assert_eq!(
+            said(json!({"image": true, "caption": "look"})),
+            Ok(Said::Media { media: Media::Image, caption: Some("look".into()) })
+        );
+        assert!(said(json!({})).is_err());
+        assert!(said(json!({"text": ""})).is_err());
+        assert!(said(json!({"text": "hi", "press": "a"})).is_err());
+        assert!(said(json!({"reaction": "👍"})).unwrap_err().contains("`to`"));
+    }
+}

@@ -1,0 +1,278 @@
+//! The handle on a running local Meta.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::courier::{BadWebhookUrl, Courier, Delivered, webhook_url};
+use super::entry::{Entry, Side, Status};
+use super::faults::{BadRule, Faults, Rule, Standing};
+use super::graph::{Gate, Received, Record};
+use super::payload::Number;
+use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
+use super::said::{Media, Said};
+use super::server::{self, Errand, Parts};
+use super::settings::Settings;
+use crate::clock::Clock;
+
+/// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
+#[derive(Clone)]
+pub struct LocalMeta {
+    addr: SocketAddr,
+    settings: Arc<Settings>,
+    parts: Parts,
+    errands: mpsc::UnboundedSender<Errand>,
+    stop: CancellationToken,
+    _guard: Arc<DropGuard>,
+    alive: watch::Receiver<()>,
+}
+
+impl std::fmt::Debug for LocalMeta {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalMeta").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+/// Why a body got no HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the webhook gave no answer: {0}")]
+pub struct Undelivered(String);
+
+impl LocalMeta {
+    /// Starts one on a thread of its own; it can be called on any runtime. It serves once this returns.
+    ///
+    /// # Errors
+    /// When the address is taken or not this machine's, the webhook address is not on this machine, or a demo phone's
+    /// number is none.
+    #[expect(
+        clippy::unused_async,
+        reason = "starting may come to wait for the server without a change for callers"
+    )]
+    pub async fn start(settings: Settings, clock: Clock) -> io::Result<Self> {
+        let invalid =
+            |error: &dyn std::error::Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
+        if !settings.listen.ip().is_loopback() {
+            let message = format!(
+                "the local Meta asks for no key, so it cannot listen on {}; use 127.0.0.1",
+                settings.listen
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let url =
+            settings.webhook_url.as_deref().map(webhook_url).transpose().map_err(|error| invalid(&error))?;
+        let number = Number {
+            business_account_id: settings.business_account_id.clone(),
+            phone_number_id: settings.phone_number_id.clone(),
+            display_phone_number: settings.display_phone_number.clone(),
+        };
+        let courier = Arc::new(Courier::new(number.clone(), settings.app_secret.clone(), url));
+        let phones =
+            Phones::new(courier.clone(), clock.clone(), &settings.display_phone_number, settings.statuses);
+        for phone in &settings.phones {
+            phones.add(phone).map_err(|error| invalid(&error))?;
+        }
+        let parts = Parts {
+            gate: Gate { number, token: settings.token.clone() },
+            phones,
+            faults: Faults::new(clock.clone()),
+            record: Record::new(clock.clone()),
+            courier,
+            clock,
+        };
+        let listener = TcpListener::bind(settings.listen)?;
+        let addr = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let (errands, errand_queue) = mpsc::unbounded_channel();
+        let (alive_sender, alive) = watch::channel(());
+        server::spawn(listener, parts.clone(), errand_queue, stop.clone(), alive_sender)?;
+        let guard = Arc::new(stop.clone().drop_guard());
+        Ok(Self { addr, settings: Arc::new(settings), parts, errands, stop, _guard: guard, alive })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base of its Graph API: what `WHATSAPP_GRAPH_URL` has to be.
+    #[must_use]
+    pub fn graph_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where webhooks go from here on. What was waiting for an address, or for the old one, goes there at once.
+    ///
+    /// # Errors
+    /// When it is not an `http` address of this machine.
+    pub fn set_webhook_url(&self, url: &str) -> Result<(), BadWebhookUrl> {
+        self.parts.courier.set_url(webhook_url(url)?);
+        Ok(())
+    }
+
+    /// A phone types; it comes to be when it is not there yet. The webhook is queued. The answer is the wamid.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn say(&self, phone: &str, text: &str) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, Said::Text(text.to_owned()))
+    }
+
+    /// A phone presses the newest button or list row with this id, or else with this title.
+    ///
+    /// # Errors
+    /// When it has received no such button or row, or is no number.
+    pub fn press(&self, phone: &str, id: &str) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, Said::Press(id.to_owned()))
+    }
+
+    /// A phone sends a file.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn send_media(&self, phone: &str, media: Media, caption: Option<&str>) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, Said::Media { media, caption: caption.map(str::to_owned) })
+    }
+
+    /// A phone reacts to a message; an empty emoji takes the reaction back.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn react(&self, phone: &str, wamid: &str, emoji: &str) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, Said::Reaction { wamid: wamid.to_owned(), emoji: emoji.to_owned() })
+    }
+
+    /// A phone is looked at: what was delivered becomes read, with the status webhooks. The answer is how many.
+    #[must_use]
+    pub fn open(&self, phone: &str) -> usize {
+        self.parts.phones.open(phone)
+    }
+
+    /// Queues one status webhook for a message of the business, in whatever order and as often as a test likes; an error
+    /// `code` belongs to [`Status::Failed`]. False when there is no such message.
+    #[must_use]
+    pub fn post_status(&self, wamid: &str, status: Status, code: Option<u32>) -> bool {
+        self.parts.phones.post_status(wamid, status, code)
+    }
+
+    /// Signs any body and posts it once, past the queue. The answer is the HTTP status.
+    ///
+    /// # Errors
+    /// When no webhook address is set, no HTTP answer came, or the local Meta has stopped.
+    pub async fn deliver(&self, body: Vec<u8>) -> Result<u16, Undelivered> {
+        self.webhook_url()?;
+        let (sender, answer) = oneshot::channel();
+        let stopped = || Undelivered("the local Meta has stopped".into());
+        self.errands.send((body, sender)).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?.map_err(Undelivered)
+    }
+
+    /// Asks the webhook to verify itself, as Meta does when an address is set: true when it answered 200 and the
+    /// challenge, unchanged.
+    ///
+    /// # Errors
+    /// When no address is set or no HTTP answer came.
+    pub async fn verify_webhook(&self) -> Result<bool, Undelivered> {
+        let url = self.webhook_url()?;
+        let challenge = uuid::Uuid::new_v4().as_u128().to_string();
+        let client = server::client().map_err(|error| Undelivered(error.to_string()))?;
+        let mut url = reqwest::Url::parse(&url).map_err(|error| Undelivered(error.to_string()))?;
+        url.query_pairs_mut()
+            .append_pair("hub.mode", "subscribe")
+            .append_pair("hub.challenge", &challenge)
+            .append_pair("hub.verify_token", &self.settings.verify_token);
+        let answer = client.get(url).send().await.map_err(|error| Undelivered(error.to_string()))?;
+        let accepted = answer.status() == reqwest::StatusCode::OK;
+        let echoed = answer.text().await.map_err(|error| Undelivered(error.to_string()))?;
+        Ok(accepted && echoed == challenge)
+    }
+
+    fn webhook_url(&self) -> Result<String, Undelivered> {
+        self.parts.courier.url().ok_or_else(|| Undelivered("no webhook address is set".into()))
+    }
+
+    /// The value of `X-Hub-Signature-256` for a body.
+    #[must_use]
+    pub fn sign(&self, body: &[u8]) -> String {
+        self.parts.courier.sign(body)
+    }
+
+    /// Everything a phone has written and received, oldest first; empty when it is not known.
+    #[must_use]
+    pub fn transcript(&self, phone: &str) -> Vec<Entry> {
+        self.parts.phones.transcript(phone, TRANSCRIPT_MAX)
+    }
+
+    /// Every phone, in the order in which they came.
+    #[must_use]
+    pub fn phones(&self) -> Vec<PhoneSummary> {
+        self.parts.phones.list(usize::MAX)
+    }
+
+    /// Requests that came to `/messages`, refused ones included.
+    #[must_use]
+    pub fn received_count(&self) -> usize {
+        self.parts.record.count()
+    }
+
+    /// The newest [`super::REQUESTS_KEPT`] of them, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Received> {
+        self.parts.record.all()
+    }
+
+    /// How the webhooks fare.
+    #[must_use]
+    pub fn delivered(&self) -> Delivered {
+        self.parts.courier.delivered()
+    }
+
+    /// Waits until a phone has received `count` messages in all, or `limit` has passed; the answer is what it has then.
+    ///
+    /// # Panics
+    /// When called outside of a tokio runtime with time.
+    pub async fn wait_for(&self, phone: &str, count: usize, limit: Duration) -> Vec<Entry> {
+        if let Ok(mut watch) = self.parts.phones.watch(phone) {
+            // Running out of time is no failure: what has come so far is the answer.
+            tokio::time::timeout(limit, watch.wait_for(|seen| seen.replies >= count)).await.ok();
+        }
+        self.transcript(phone).into_iter().filter(|entry| entry.from == Side::Business).collect()
+    }
+
+    /// Sets an error rule. The answer is its number.
+    ///
+    /// # Errors
+    /// When one of its numbers makes no sense, or there are too many rules.
+    pub fn set_rule(&self, rule: Rule) -> Result<u64, BadRule> {
+        self.parts.faults.add(rule)
+    }
+
+    /// The error rules that stand.
+    #[must_use]
+    pub fn rules(&self) -> Vec<Standing> {
+        self.parts.faults.list()
+    }
+
+    /// Takes away every error rule.
+    pub fn clear_rules(&self) {
+        self.parts.faults.remove(None);
+    }
+
+    /// Stops serving and posting, and waits until the sockets are closed. What was not acknowledged is forgotten.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let mut alive = self.alive.clone();
+        // The thread never writes to the channel: it ends by dropping it.
+        while alive.changed().await.is_ok() {}
+    }
+}

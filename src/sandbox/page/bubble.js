@@ -1,0 +1,133 @@
+// Turns messages into elements. Text only ever becomes text nodes: nothing that a bot writes is read as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with properties and children; a child that is null or undefined is left out. */
+export function el(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// WhatsApp's marks, which have to touch their words: *bold* _italic_ ~strike~ ```mono``` `code`; and web addresses.
+const MARKS = new RegExp(
+  [
+    "```(?<pre>[^]+?)```",
+    "`(?<code>[^`\\n]+)`",
+    "(?<link>https?://[^\\s<>\"]*[^\\s<>\".,;:!?)*_~])",
+    "(?<![\\p{L}\\p{N}*])\\*(?<strong>[^\\s*](?:[^*\\n]*[^\\s*])?)\\*(?![\\p{L}\\p{N}*])",
+    "(?<![\\p{L}\\p{N}_])_(?<em>[^\\s_](?:[^_\\n]*[^\\s_])?)_(?![\\p{L}\\p{N}_])",
+    "(?<![\\p{L}\\p{N}~])~(?<s>[^\\s~](?:[^~\\n]*[^\\s~])?)~(?![\\p{L}\\p{N}~])",
+  ].join("|"),
+  "gu",
+);
+
+/** Text with WhatsApp's marks as a list of nodes. */
+export function formatted(text) {
+  const nodes = [];
+  let from = 0;
+  for (const match of text.matchAll(MARKS)) {
+    nodes.push(text.slice(from, match.index));
+    const [mark, inner] = Object.entries(match.groups).find(([, value]) => value !== undefined);
+    if (mark === "link") nodes.push(link(inner, inner));
+    else if (mark === "pre" || mark === "code") nodes.push(el("code", {}, inner));
+    else nodes.push(el(mark, {}, ...formatted(inner)));
+    from = match.index + match[0].length;
+  }
+  nodes.push(text.slice(from));
+  return nodes.filter((node) => node !== "");
+}
+
+function link(url, label) {
+  return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, label);
+}
+
+function icon(className, ...paths) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 20 12");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", className);
+  for (const path of paths) {
+    const stroke = document.createElementNS(SVG, "path");
+    stroke.setAttribute("d", path);
+    svg.append(stroke);
+  }
+  return svg;
+}
+
+const TICKS = ["M2 6.5 5.5 10 12.5 2", "M8.5 9 9.5 10 16.5 2"];
+const STATES = {
+  accepted: "waiting for the bot's webhook",
+  sent: "sent",
+  delivered: "delivered",
+  read: "read",
+  failed: "failed",
+};
+
+function foot(entry) {
+  const at = new Date(entry.at);
+  const time = el("time", { dateTime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  if (entry.from === "business") return el("p", { className: "foot", title: entry.wamid }, time);
+  const state = STATES[entry.status] ?? entry.status;
+  const ticks = ["accepted", "sent"].includes(entry.status) ? TICKS.slice(0, 1) : TICKS;
+  const mark = entry.status === "failed" ? el("span", { className: "failed" }, "!") : icon(`ticks ${entry.status}`, ...ticks);
+  const words = el("span", { className: "hidden" }, state);
+  return el("p", { className: "foot", title: `${state} · ${entry.wamid}` }, time, mark, words);
+}
+
+const FILES = { video: "🎬 Video", audio: "🎤 Voice note", document: "📄 Document", sticker: "💟 Sticker" };
+const NOTES = { location: "📍 ", contacts: "👤 ", template: "" };
+
+function body(entry) {
+  const parts = [];
+  if (entry.header) parts.push(el("p", { className: "head" }, ...formatted(entry.header)));
+  if (entry.kind === "image") {
+    const alt = entry.from === "phone" ? "Photo of a broken gear" : "Picture from the bot";
+    parts.push(el("img", { src: "/photo.svg", alt, width: 320, height: 220 }));
+  }
+  if (FILES[entry.kind]) parts.push(el("p", { className: "file" }, FILES[entry.kind]));
+  if (entry.text) parts.push(el("p", { className: "text" }, NOTES[entry.kind] ?? "", ...formatted(entry.text)));
+  if (entry.footer) parts.push(el("p", { className: "footer" }, ...formatted(entry.footer)));
+  return parts;
+}
+
+/** The buttons under a message. `press(id)` is called with the id, `open(entry)` to show a list. */
+function actions(entry, press, open) {
+  if (entry.kind === "list") {
+    const button = el("button", { type: "button" }, el("span", { ariaHidden: "true" }, "☰ "), entry.list_button);
+    button.addEventListener("click", () => open(entry));
+    return [button];
+  }
+  if (entry.kind === "cta_url") return [link(entry.url, `${entry.list_button} ↗`)];
+  return (entry.options ?? []).map((option) => {
+    const button = el("button", { type: "button" }, option.title);
+    button.addEventListener("click", () => press(option.id));
+    return button;
+  });
+}
+
+/** One message; `reactions` are the emojis on it. */
+export function bubble(entry, reactions, press, open) {
+  const side = entry.from === "phone" ? "mine" : "theirs";
+  const who = el("span", { className: "hidden" }, side === "mine" ? "You: " : "Bot: ");
+  const card = el("div", { className: "card" }, who, ...body(entry), foot(entry));
+  if (reactions.length > 0) card.append(el("span", { className: "reactions" }, reactions.join(" ")));
+  const buttons = entry.from === "business" ? actions(entry, press, open) : [];
+  const under = buttons.length > 0 ? el("div", { className: "actions" }, ...buttons) : null;
+  return el("article", { className: `bubble ${side}` }, card, under);
+}
+
+/** The rows of a list, under their sections. */
+export function rows(entry, press) {
+  const nodes = [];
+  let section = null;
+  for (const option of entry.options) {
+    if (option.section && option.section !== section) nodes.push(el("h3", {}, option.section));
+    section = option.section;
+    const more = option.description ? el("small", {}, option.description) : null;
+    const row = el("button", { type: "button" }, el("strong", {}, option.title), more);
+    row.addEventListener("click", () => press(option.id));
+    nodes.push(row);
+  }
+  return nodes;
+}

@@ -1,0 +1,167 @@
+//! Meta's limits, kept in advance: messages per second of a number, and the pair limit between a number and a person.
+
+use std::num::NonZeroU32;
+use std::ops::Add;
+use std::time::Duration;
+
+use governor::clock::Reference;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::HashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{NotUntil, Quota, RateLimiter};
+
+use crate::clock::{Clock, Millis};
+use crate::domain::ids::ConversationId;
+
+/// The pair limit: a message per 6 seconds to one person. Source: Meta, "About the platform", pair rate limits.
+pub const PAIR_PERIOD: Duration = Duration::from_secs(6);
+/// The pair limit's burst, which is borrowed from the time that follows. Source: as above.
+pub const PAIR_BURST: NonZeroU32 = NonZeroU32::new(45).expect("45 is not 0");
+/// Messages that a number may send at once after a rest. A second's worth would let two meet in one of Meta's seconds.
+const NUMBER_BURST: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
+
+/// Our clock, as governor wants it.
+#[derive(Debug, Clone)]
+struct Ticks(Clock);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tick(u64);
+
+impl Add<Nanos> for Tick {
+    type Output = Self;
+
+    fn add(self, later: Nanos) -> Self {
+        Self(self.0.saturating_add(later.as_u64()))
+    }
+}
+
+impl Reference for Tick {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        Self(self.0.saturating_sub(duration.as_u64()))
+    }
+}
+
+impl governor::clock::Clock for Ticks {
+    type Instant = Tick;
+
+    fn now(&self) -> Tick {
+        Tick(self.0.now().unsigned_abs().saturating_mul(1_000_000))
+    }
+}
+
+type PerNumber = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Tick>>;
+type PerPair = RateLimiter<ConversationId, HashMapStateStore<ConversationId>, Ticks, NoOpMiddleware<Tick>>;
+
+/// The limit of one number.
+#[derive(Debug)]
+pub struct NumberPacing(Option<PerNumber>);
+
+impl NumberPacing {
+    /// `messages_per_second`, or no limit for 0.
+    #[must_use]
+    pub fn new(messages_per_second: u32, clock: Clock) -> Self {
+        let rate = NonZeroU32::new(messages_per_second);
+        Self(rate.map(|rate| {
+            let quota = Quota::per_second(rate).allow_burst(NUMBER_BURST.min(rate));
+            RateLimiter::direct_with_clock(quota, Ticks(clock))
+        }))
+    }
+
+    /// Lets one message through, or says when the next one may go.
+    ///
+    /// # Errors
+    /// The moment from which it is worth asking again.
+    pub fn admit(&self) -> Result<(), Millis> {
+        match &self.0 {
+            None => Ok(()),
+            Some(limiter) => limiter.check().map_err(|refused| moment(&refused)),
+        }
+    }
+}
+
+/// The limit of every pair of a number and a person.
+#[derive(Debug)]
+pub struct PairPacing(Option<PerPair>);
+
+impl PairPacing {
+    /// The limit, or none.
+    #[must_use]
+    pub fn new(on: bool, clock: Clock) -> Self {
+        Self(on.then(|| {
+            let quota = Quota::with_period(PAIR_PERIOD).expect("6 s is not 0 s").allow_burst(PAIR_BURST);
+            RateLimiter::hashmap_with_clock(quota, Ticks(clock))
+        }))
+    }
+
+    /// Lets one message through, or says when the next one may go.
+    ///
+    /// # Errors
+    /// The moment from which it is worth asking again.
+    pub fn admit(&self, pair: ConversationId) -> Result<(), Millis> {
+        match &self.0 {
+            None => Ok(()),
+            Some(limiter) => limiter.check_key(&pair).map_err(|refused| moment(&refused)),
+        }
+    }
+
+    /// Forgets the pairs whose burst is whole again.
+    pub fn forget_rested(&self) {
+        if let Some(limiter) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+/// The first whole millisecond at which a message may go.
+fn moment(refused: &NotUntil<Tick>) -> Millis {
+    i64::try_from(refused.earliest_possible().0.div_ceil(1_000_000)).unwrap_or(Millis::MAX)
+}
+
+/// The present tick, for tests that compare.
+#[cfg(test)]
+fn now(clock: &Clock) -> Millis {
+    i64::try_from(Ticks(clock.clone()).now().0 / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Millis = 1_800_000_000_000;
+
+    #[test]
+    fn a_pair_may_burst_45_and_then_pays_six_seconds_each() {
+        let (clock, hand) = Clock::manual(START);
+        let pacing = PairPacing::new(true, clock.clone());
+        let pair = ConversationId(1);
+        for _ in 0..45 {
+            assert_eq!(pacing.admit(pair), Ok(()));
+        }
+        assert_eq!(pacing.admit(pair), Err(now(&clock) + 6_000));
+        assert_eq!(pacing.admit(ConversationId(2)), Ok(()));
+        hand.advance(Duration::from_secs(6));
+        assert_eq!(pacing.admit(pair), Ok(()));
+        assert!(pacing.admit(pair).is_err());
+    }
+
+    #[test]
+    fn a_number_keeps_its_rate_over_any_minute_and_uses_it() {
+        let (clock, hand) = Clock::manual(START);
+        let pacing = NumberPacing::new(80, clock.clone());
+        let mut sent = 0;
+        for _ in 0..60_000 {
+            while pacing.admit().is_ok() {
+                sent += 1;
+            }
+            hand.advance(Duration::from_millis(1));
+        }
+        assert!((4_790..=4_804).contains(&sent), "{sent}");
+        assert!(NumberPacing::new(0, clock).admit().is_ok());
+    }
+}

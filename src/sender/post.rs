@@ -1,0 +1,152 @@
+//! One attempt to send one message: durable claim, POST, settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Millis;
+use crate::domain::ids::{ConversationId, MessageId};
+use crate::meta::client::Outcome;
+use crate::meta::request;
+use crate::sender::verdict::{self, Verdict};
+use crate::sender::{Limits, Number};
+use crate::store::{Error, Outbound, QueueState, Settle, SettleOutcome, Store};
+use crate::telemetry::{Metrics, SendOutcome};
+
+/// How long a settle that the store refused waits before it is tried again.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What an attempt works with.
+pub struct Counter {
+    /// Where claims and outcomes are kept.
+    pub store: Store,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// What became of a head of line.
+#[derive(Debug)]
+pub struct Landed {
+    /// Its lane.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// Its number.
+    pub phone_number_id: Arc<str>,
+    /// What its lane does.
+    pub next: Next,
+    /// A rest for the whole number: until when, and why.
+    pub pause: Option<(Millis, String)>,
+}
+
+/// What a lane does after an attempt at its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The head is gone; the next one may go.
+    GoOn,
+    /// The head stays, in this state, and the lane sleeps until this moment.
+    Sleep {
+        /// Until when.
+        until: Millis,
+        /// The state of the head's row.
+        state: QueueState,
+        /// Attempts at it so far.
+        attempts: u32,
+    },
+}
+
+/// Makes one attempt. What it returns is written down before it returns.
+pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbound) -> Landed {
+    let store = &counter.store;
+    let (next, pause) = if outbound.state == QueueState::Ambiguous
+        && let Some(outcome) = verdict::after_grace(&outbound, &counter.limits, store.clock().now())
+    {
+        (settle(&counter, &outbound, outcome).await, None)
+    } else {
+        match claim(&counter, &mut outbound).await {
+            Ok(true) => {
+                let body = request::body(
+                    &outbound.message,
+                    &outbound.address,
+                    outbound.reply_to.as_deref(),
+                    &outbound.id.to_string(),
+                );
+                let outcome = number.client.send(&outbound.phone_number_id, &body).await;
+                counter.metrics.send(class(&outcome));
+                let Verdict { settle: outcome, pause } =
+                    verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
+                (settle(&counter, &outbound, outcome).await, pause)
+            }
+            Ok(false) => (Next::GoOn, None),
+            Err(error) => {
+                tracing::error!(message = %outbound.id, %error, "a message waits for the store");
+                let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
+                (Next::Sleep { until, state: outbound.state, attempts: outbound.attempts }, None)
+            }
+        }
+    };
+    Landed {
+        conversation: outbound.conversation,
+        message: outbound.id,
+        phone_number_id: Arc::clone(&outbound.phone_number_id),
+        next,
+        pause,
+    }
+}
+
+/// Makes sure that the claim is on disk, on a row that is still open. A message that was committed as claimed needs nothing.
+async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<bool, Error> {
+    if outbound.state == QueueState::Claimed {
+        return Ok(true);
+    }
+    if counter.store.claim(vec![outbound.id]).await?.is_empty() {
+        return Ok(false);
+    }
+    if outbound.state == QueueState::Ambiguous {
+        tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, "an ambiguous message is sent again");
+        counter.metrics.resent_after_ambiguity();
+    }
+    outbound.attempts += 1;
+    outbound.state = QueueState::Claimed;
+    Ok(true)
+}
+
+/// Writes the outcome down, however long that takes: until then the row says that the message may have been sent.
+async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) -> Next {
+    if let SettleOutcome::Failed { attempt } = &outcome {
+        counter.metrics.send(SendOutcome::Failed);
+        tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, reason = %attempt.failure, "a message failed");
+    }
+    let settle = Settle {
+        id: outbound.id,
+        conversation: outbound.conversation,
+        phone_number_id: Arc::clone(&outbound.phone_number_id),
+        event_accepted_at: outbound.event_accepted_at,
+        outcome: outcome.clone(),
+    };
+    loop {
+        match counter.store.settle(settle.clone()).await {
+            Ok(()) | Err(Error::Closed) => break,
+            Err(error) => {
+                tracing::error!(message = %outbound.id, %error, "an outcome waits for the store");
+                counter.store.clock().sleep(SETTLE_PAUSE).await;
+            }
+        }
+    }
+    let attempts = outbound.attempts;
+    match outcome {
+        SettleOutcome::Accepted { .. } | SettleOutcome::Failed { .. } => Next::GoOn,
+        SettleOutcome::Retry { due_at, .. } => Next::Sleep { until: due_at, state: QueueState::Ready, attempts },
+        SettleOutcome::Ambiguous { until, .. } => Next::Sleep { until, state: QueueState::Ambiguous, attempts },
+    }
+}
+
+fn class(outcome: &Outcome) -> SendOutcome {
+    match outcome {
+        Outcome::Accepted { .. } => SendOutcome::Accepted,
+        Outcome::Refused(_) => SendOutcome::Refused,
+        Outcome::NotSent(_) => SendOutcome::NotSent,
+        Outcome::Ambiguous(_) => SendOutcome::Ambiguous,
+    }
+}

@@ -1,0 +1,251 @@
+//! What the outcome of an attempt means for the message, its lane and its number. Pure: the same outcome, attempt and time
+//! give the same verdict, jitter included.
+
+use std::time::Duration;
+
+use crate::clock::{Millis, duration_ms};
+use crate::config::AmbiguousPolicy;
+use crate::domain::delivery::Failure;
+use crate::domain::ids::MessageId;
+use crate::meta::client::Outcome;
+use crate::meta::failure::{Policy, Refused, cause};
+use crate::sender::Limits;
+use crate::store::{Attempted, Outbound, SettleOutcome};
+
+/// The first pause after trouble at Meta's or on the way; doubled with each attempt.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// The longest pause of that kind.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// The longest pause of one pair: 4^n s grows past any use.
+const PAIR_PAUSE_MAX: Duration = Duration::from_secs(4096);
+/// How long a number rests after Meta told it that it is too fast, where Meta names no time.
+const SLOW_PAUSE: Duration = Duration::from_secs(1);
+/// How long a number rests after Meta refused its token, before it is tried with one message again.
+const TOKEN_PAUSE: Duration = Duration::from_secs(60);
+
+/// What follows from an outcome.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// What is written down.
+    pub settle: SettleOutcome,
+    /// A rest for the whole number: until when, and why.
+    pub pause: Option<(Millis, String)>,
+}
+
+impl Verdict {
+    fn only(settle: SettleOutcome) -> Self {
+        Self { settle, pause: None }
+    }
+}
+
+/// What follows from `outcome` of the attempt at `outbound` that has just been made at `now`. `outbound.attempts` counts it.
+#[must_use]
+pub fn judge(outcome: Outcome, outbound: &Outbound, limits: &Limits, now: Millis) -> Verdict {
+    match outcome {
+        Outcome::Accepted { wamid, .. } => Verdict::only(SettleOutcome::Accepted { wamid }),
+        Outcome::Refused(refused) => refusal(&refused, outbound, limits, now),
+        Outcome::NotSent(reason) => {
+            let attempt = Attempted { outcome: "not_sent", failure: told(reason) };
+            Verdict::only(retry(attempt, backoff(outbound), outbound, limits, now))
+        }
+        Outcome::Ambiguous(reason) => Verdict::only(SettleOutcome::Ambiguous {
+            until: now + duration_ms(limits.ambiguous_grace),
+            attempt: Attempted { outcome: "ambiguous", failure: told(reason) },
+        }),
+    }
+}
+
+/// What becomes of an ambiguous send whose grace is over and that no status has settled: `None` to send it again.
+#[must_use]
+pub fn after_grace(outbound: &Outbound, limits: &Limits, now: Millis) -> Option<SettleOutcome> {
+    let reason = match limits.ambiguous_policy {
+        AmbiguousPolicy::Ask => "nobody knows whether Meta took it, and the policy is to ask a person",
+        AmbiguousPolicy::Resend if outbound.attempts >= limits.attempts_max => {
+            "nobody knows whether Meta took it, and it was tried often enough"
+        }
+        AmbiguousPolicy::Resend if is_late(outbound, limits, now) => {
+            "nobody knows whether Meta took it, and it is too late to try again"
+        }
+        AmbiguousPolicy::Resend => return None,
+    };
+    let attempt = Attempted { outcome: "ambiguous", failure: told(reason.to_owned()) };
+    Some(SettleOutcome::Failed { attempt })
+}
+
+fn refusal(refused: &Refused, outbound: &Outbound, limits: &Limits, now: Millis) -> Verdict {
+    let attempt = Attempted { outcome: "refused", failure: refused.failure.clone() };
+    let often_enough = outbound.attempts >= limits.attempts_max;
+    let pause = |pause: Duration| refused.retry_after.unwrap_or(pause);
+    match refused.policy() {
+        Policy::Permanent => Verdict::only(SettleOutcome::Failed { attempt }),
+        Policy::PairPause | Policy::Backoff | Policy::Wait(_) if often_enough => {
+            Verdict::only(SettleOutcome::Failed { attempt })
+        }
+        Policy::PairPause => {
+            Verdict::only(retry(attempt, pair_pause(outbound.attempts), outbound, limits, now))
+        }
+        Policy::Backoff => {
+            Verdict::only(retry(attempt, pause(backoff(outbound)), outbound, limits, now))
+        }
+        Policy::Wait(wait) => Verdict::only(retry(attempt, pause(wait), outbound, limits, now)),
+        Policy::SlowNumber => number_rests(attempt, pause(SLOW_PAUSE), refused, outbound, limits, now),
+        Policy::PauseNumber => number_rests(attempt, pause(TOKEN_PAUSE), refused, outbound, limits, now),
+    }
+}
+
+/// The number rests and the message stays at the head of its lane: that is nothing it can do about.
+fn number_rests(
+    attempt: Attempted,
+    pause: Duration,
+    refused: &Refused,
+    outbound: &Outbound,
+    limits: &Limits,
+    now: Millis,
+) -> Verdict {
+    let why = format!("{}: {}", refused.failure, cause(refused.failure.code));
+    let until = now + duration_ms(pause);
+    Verdict { settle: retry(attempt, pause, outbound, limits, now), pause: Some((until, why)) }
+}
+
+fn retry(
+    attempt: Attempted,
+    pause: Duration,
+    outbound: &Outbound,
+    limits: &Limits,
+    now: Millis,
+) -> SettleOutcome {
+    if is_late(outbound, limits, now) {
+        return SettleOutcome::Failed { attempt };
+    }
+    SettleOutcome::Retry { due_at: now + duration_ms(pause), attempt }
+}
+
+fn is_late(outbound: &Outbound, limits: &Limits, now: Millis) -> bool {
+    now - outbound.event_accepted_at > duration_ms(limits.deadline)
+}
+
+/// Meta's advice for the pair limit: 4^n s, n from 0.
+fn pair_pause(attempts: u32) -> Duration {
+    let seconds = 4u64.saturating_pow(attempts.saturating_sub(1));
+    Duration::from_secs(seconds).min(PAIR_PAUSE_MAX)
+}
+
+/// 1 s, 2 s, 4 s, …, each made up to half as long again by what the message's id says, so that messages that failed together
+/// do not come back together.
+fn backoff(outbound: &Outbound) -> Duration {
+    let doubled = BACKOFF.saturating_mul(1 << outbound.attempts.saturating_sub(1).min(16)).min(BACKOFF_MAX);
+    doubled + doubled.mul_f64(0.5 * share(outbound.id, outbound.attempts))
+}
+
+/// A number from 0 to 1 that looks like chance.
+fn share(id: MessageId, attempts: u32) -> f64 {
+    let mixed = (id.0.cast_unsigned() ^ u64::from(attempts) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    f64::from(u32::try_from(mixed).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+fn told(reason: String) -> Failure {
+    Failure { title: reason, ..Failure::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::contact::Address;
+    use crate::domain::ids::ConversationId;
+    use crate::domain::outbound::Message;
+    use crate::store::QueueState;
+
+    const NOW: Millis = 1_800_000_000_000;
+
+    fn limits() -> Limits {
+        Limits {
+            pair_pacing: true,
+            in_flight_max: 10,
+            attempts_max: 3,
+            deadline: Duration::from_secs(86_400),
+            ambiguous_grace: Duration::from_secs(600),
+            ambiguous_policy: AmbiguousPolicy::Resend,
+        }
+    }
+
+    fn outbound(attempts: u32) -> Outbound {
+        Outbound {
+            id: MessageId(7),
+            position: 1,
+            conversation: ConversationId(1),
+            phone_number_id: "1".into(),
+            address: Address::Phone("1".into()),
+            message: Arc::new(Message::text("x").unwrap()),
+            reply_to: None,
+            state: QueueState::Claimed,
+            attempts,
+            due_at: NOW,
+            event_accepted_at: NOW,
+        }
+    }
+
+    fn refused(code: i64, http_status: u16) -> Outcome {
+        let failure = Failure { code, title: "no".into(), ..Failure::default() };
+        Outcome::Refused(Refused { http_status, failure, retry_after: None })
+    }
+
+    fn judged(outcome: Outcome, attempts: u32) -> Verdict {
+        judge(outcome, &outbound(attempts), &limits(), NOW)
+    }
+
+    #[test]
+    fn the_pair_limit_backs_off_by_four_and_rests_nobody_else() {
+        for (attempts, seconds) in [(1, 1), (2, 4)] {
+            let verdict = judged(refused(131_056, 400), attempts);
+            assert!(verdict.pause.is_none());
+            assert!(matches!(verdict.settle, SettleOutcome::Retry { due_at, .. } if due_at == NOW + seconds * 1_000));
+        }
+        assert!(matches!(judged(refused(131_056, 400), 3).settle, SettleOutcome::Failed { .. }));
+    }
+
+    #[test]
+    fn too_fast_and_a_dead_token_rest_the_number_and_never_fail_the_message() {
+        for code in [130_429, 190] {
+            let verdict = judged(refused(code, 400), 99);
+            assert!(verdict.pause.is_some_and(|(until, why)| until > NOW && !why.is_empty()));
+            assert!(matches!(verdict.settle, SettleOutcome::Retry { .. }));
+        }
+    }
+
+    #[test]
+    fn a_permanent_refusal_fails_at_once_and_an_unknown_outcome_never_does() {
+        assert!(matches!(judged(refused(131_026, 400), 1).settle, SettleOutcome::Failed { .. }));
+        let ambiguous = judged(Outcome::Ambiguous("cut".into()), 99).settle;
+        assert!(matches!(ambiguous, SettleOutcome::Ambiguous { until, .. } if until == NOW + 600_000));
+    }
+
+    #[test]
+    fn after_its_grace_an_ambiguous_send_follows_the_policy() {
+        assert!(after_grace(&outbound(1), &limits(), NOW).is_none());
+        assert!(after_grace(&outbound(3), &limits(), NOW).is_some());
+        let ask = Limits { ambiguous_policy: AmbiguousPolicy::Ask, ..limits() };
+        assert!(after_grace(&outbound(1), &ask, NOW).is_some());
+        assert!(after_grace(&outbound(1), &limits(), NOW + 2 * 86_400_000).is_some());
+    }
+
+    #[test]
+    fn trouble_on_the_way_backs_off_with_jitter_until_the_deadline() {
+        let due = |id, attempts| match judge(
+            Outcome::NotSent("down".into()),
+            &Outbound { id: MessageId(id), ..outbound(attempts) },
+            &limits(),
+            NOW,
+        )
+        .settle
+        {
+            SettleOutcome::Retry { due_at, .. } => due_at - NOW,
+            other => panic!("{other:?}"),
+        };
+        assert!((1_000..=1_500).contains(&due(1, 1)) && (4_000..=6_000).contains(&due(1, 3)));
+        assert_ne!(due(1, 3), due(2, 3));
+        let late = judge(Outcome::NotSent("down".into()), &outbound(1), &limits(), NOW + 2 * 86_400_000);
+        assert!(matches!(late.settle, SettleOutcome::Failed { .. }));
+    }
+}

@@ -1,0 +1,232 @@
+//! Accepting: the one way in. Dedupe is the unique key in the insert that accepts; what is new gets its conversation, its
+//! message row and its count in the same transaction. A status is merged at once and is done.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sea_orm::{DbErr, EntityTrait, Set, TryInsertResult};
+
+use crate::domain::contact::Identity;
+use crate::domain::delivery::{Status, StatusUpdate};
+use crate::domain::event::{Event, Input};
+use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::inbound::InboundMessage;
+use crate::store::directory::{Found, Lookup};
+use crate::store::entity::{message, webhook};
+use crate::store::statuses::{self, News};
+use crate::store::writer::{Note, Scope};
+use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
+
+/// An event between being read and being inserted.
+struct Candidate<'a> {
+    id: i64,
+    incoming: &'a Incoming,
+    line: Option<Found>,
+}
+
+/// Accepts the events of several jobs; the answers are per job, in the order of its events.
+pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result<Vec<Vec<Accepted>>, DbErr> {
+    let all: Vec<&Incoming> = jobs.iter().flat_map(|job| job.iter()).collect();
+    let people: Vec<(&Identity, &str)> = all.iter().filter_map(|incoming| person(&incoming.body)).collect();
+    let mut lookup = Lookup::prepare(scope, &people).await?;
+    let first = scope.ids.next_block(all.len());
+    let candidates: Vec<Candidate<'_>> = (first..)
+        .zip(&all)
+        .map(|(id, incoming)| {
+            let line = person(&incoming.body).map(|(identity, number)| lookup.line(scope, identity, number));
+            Candidate { id, incoming, line }
+        })
+        .collect();
+    lookup.write(scope).await?;
+
+    let inserted = insert(scope, &candidates).await?;
+    let mut accepted = Vec::with_capacity(candidates.len());
+    let mut messages = Vec::new();
+    let mut news = Vec::new();
+    let mut timers = Vec::new();
+    let mut dispatches = Vec::new();
+    for candidate in &candidates {
+        let conversation = conversation(candidate);
+        let duplicate = !inserted.contains(&candidate.id);
+        accepted.push(Accepted { id: EventId(candidate.id), conversation, duplicate });
+        if duplicate {
+            scope.after.notes.push(Note::Duplicate);
+            continue;
+        }
+        scope.after.notes.push(Note::Accepted(class(&candidate.incoming.body)));
+        match &candidate.incoming.body {
+            IncomingBody::Message { phone_number_id, message } => {
+                if let Some(line) = &candidate.line {
+                    messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
+                    scope.tally.add(phone_number_id, "in", 1);
+                    scope.tally.add(phone_number_id, &format!("in:{}", message.content.kind()), 1);
+                }
+            }
+            IncomingBody::Status { update, .. } => news.push(News { event: candidate.id, update }),
+            IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
+            IncomingBody::Timer { conversation, .. } => timers.push(conversation.0),
+            IncomingBody::Command { .. } => {}
+        }
+        if let (Some(input), Some(conversation)) = (input(&candidate.incoming.body), conversation) {
+            dispatches.push(Dispatch {
+                event: Event {
+                    id: EventId(candidate.id),
+                    conversation,
+                    accepted_at: scope.now,
+                    attempts: 0,
+                    recovered: false,
+                    input: Arc::new(input),
+                },
+                fresh: candidate.line.as_ref().and_then(|line| line.fresh.clone()).map(Arc::new),
+            });
+        }
+    }
+    for part in bulk::parts(&messages) {
+        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+    }
+    statuses::merge(scope, &news).await?;
+    // From here on the event stands for the wait.
+    bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &timers).await?;
+    if !dispatches.is_empty() {
+        scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
+        scope.after.hints.push(Hint::Accepted(dispatches));
+    }
+
+    let mut rest = accepted.into_iter();
+    Ok(jobs.iter().map(|job| rest.by_ref().take(job.len()).collect()).collect())
+}
+
+async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {
+    let rows: Vec<webhook::ActiveModel> = candidates.iter().map(|candidate| webhook_row(scope, candidate)).collect();
+    let mut inserted = HashSet::with_capacity(rows.len());
+    for part in bulk::parts(&rows) {
+        let insert = webhook::Entity::insert_many(part.iter().cloned())
+            .on_conflict_do_nothing_on([webhook::Column::DedupeKey])
+            .exec_with_returning_keys(scope.tx)
+            .await?;
+        if let TryInsertResult::Inserted(ids) = insert {
+            inserted.extend(ids);
+        }
+    }
+    Ok(inserted)
+}
+
+/// The person and our number, where an event has both.
+fn person(body: &IncomingBody) -> Option<(&Identity, &str)> {
+    match body {
+        IncomingBody::Message { phone_number_id, message } => Some((&message.sender, phone_number_id)),
+        IncomingBody::Command { target: Target::Person { phone_number_id, identity }, .. } => {
+            Some((identity, phone_number_id))
+        }
+        IncomingBody::Command { .. }
+        | IncomingBody::Timer { .. }
+        | IncomingBody::Status { .. }
+        | IncomingBody::Kept { .. } => None,
+    }
+}
+
+fn conversation(candidate: &Candidate<'_>) -> Option<ConversationId> {
+    match &candidate.incoming.body {
+        IncomingBody::Command { target: Target::Conversation(conversation), .. }
+        | IncomingBody::Timer { conversation, .. } => Some(*conversation),
+        _ => candidate.line.as_ref().map(|line| line.conversation),
+    }
+}
+
+/// What the conversation's mailbox gets; `None` for what is done when it is accepted.
+fn input(body: &IncomingBody) -> Option<Input> {
+    match body {
+        IncomingBody::Message { message, .. } => Some(Input::Message(message.clone())),
+        IncomingBody::Command { command, .. } => Some(Input::Command(command.clone())),
+        IncomingBody::Timer { generation, .. } => Some(Input::Timer { generation: *generation }),
+        IncomingBody::Status { .. } | IncomingBody::Kept { .. } => None,
+    }
+}
+
+/// What it is counted as: one of a few.
+fn class(body: &IncomingBody) -> &'static str {
+    match body {
+        IncomingBody::Message { .. } => "message",
+        IncomingBody::Status { .. } => "status",
+        IncomingBody::Kept { .. } => "other",
+        IncomingBody::Command { .. } => "command",
+        IncomingBody::Timer { .. } => "timer",
+    }
+}
+
+fn kind(body: &IncomingBody) -> &str {
+    if let IncomingBody::Kept { kind, .. } = body { kind } else { class(body) }
+}
+
+fn number(body: &IncomingBody) -> Option<&str> {
+    match body {
+        IncomingBody::Status { phone_number_id, .. } | IncomingBody::Kept { phone_number_id, .. } => {
+            phone_number_id.as_deref()
+        }
+        _ => person(body).map(|(_, number)| number),
+    }
+}
+
+fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveModel {
+    let body = &candidate.incoming.body;
+    let conversation = conversation(candidate);
+    let (state, reason) = match body {
+        IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
+        IncomingBody::Status { .. } => ("done", None),
+        IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => ("accepted", None),
+    };
+    let wamid = match body {
+        IncomingBody::Message { message, .. } => message.wamid.clone(),
+        IncomingBody::Status { update: StatusUpdate { wamid, .. }, .. } => Some(wamid.clone()),
+        IncomingBody::Kept { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => None,
+    };
+    webhook::ActiveModel {
+        id: Set(candidate.id),
+        dedupe_key: Set(text(&candidate.incoming.dedupe_key)),
+        kind: Set(text(kind(body))),
+        state: Set(state.to_owned()),
+        conversation_id: Set(conversation.map(|id| id.0)),
+        shard: Set(conversation.map(ConversationId::shard)),
+        phone_number_id: Set(number(body).map(text)),
+        wamid: Set(wamid.as_deref().map(text)),
+        attempts: Set(0),
+        reason: Set(reason.as_deref().map(text)),
+        payload: Set(text(&candidate.incoming.payload)),
+        accepted_at: Set(scope.now),
+        done_at: Set((state != "accepted").then_some(scope.now)),
+    }
+}
+
+fn message_row(
+    scope: &Scope<'_>,
+    event: i64,
+    line: &Found,
+    phone_number_id: &str,
+    message: &InboundMessage,
+) -> message::ActiveModel {
+    message::ActiveModel {
+        // An inbound message is its event: one id for both.
+        id: Set(event),
+        conversation_id: Set(line.conversation.0),
+        contact_id: Set(line.contact.0),
+        shard: Set(line.conversation.shard()),
+        phone_number_id: Set(phone_number_id.to_owned()),
+        event_id: Set(event),
+        direction: Set("in".to_owned()),
+        kind: Set(text(message.content.kind())),
+        body: Set(message.content.text().map(text)),
+        content: Set(crate::store::read::inbound_content(&message.content)),
+        wamid: Set(message.wamid.as_deref().map(text)),
+        reply_to: Set(message.reply_to.as_deref().map(text)),
+        status: Set(crate::store::statuses::rank(Status::Received)),
+        error_code: Set(None),
+        error: Set(None),
+        pricing: Set(None),
+        created_at: Set(scope.now),
+        accepted_at: Set(None),
+        sent_at: Set(message.sent_at),
+        delivered_at: Set(None),
+        read_at: Set(None),
+        failed_at: Set(None),
+    }
+}

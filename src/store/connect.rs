@@ -1,0 +1,114 @@
+//! Opening the database: one connection that writes, several that read, and the settings on which the promises rest.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+
+use crate::store::Error;
+
+/// How long a connection waits for a lock or for a place in the pool before it gives up.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Prepared statements kept per SQLite connection: the writer's statements come in powers of two rows.
+const STATEMENTS_KEPT: usize = 256;
+/// Write-ahead log pages after which SQLite checkpoints (its own default).
+const CHECKPOINT_PAGES: &str = "1000";
+/// Page cache of the writer and of each reader, in KiB (negative is SQLite's way of saying KiB).
+const CACHE_KIB: &str = "-16384";
+
+/// The two ways into the database.
+pub(crate) struct Connections {
+    pub(crate) writer: DatabaseConnection,
+    pub(crate) readers: DatabaseConnection,
+}
+
+/// Opens `url`: the writer first, because switching SQLite to its write-ahead log needs the file for itself.
+pub(crate) async fn open(url: &str, readers: u32) -> Result<Connections, Error> {
+    let writer = Database::connect(options(url, true, 1)).await?;
+    let readers = Database::connect(options(url, false, readers.max(1))).await?;
+    let connections = Connections { writer, readers };
+    assert_durable(&connections.writer).await?;
+    Ok(connections)
+}
+
+fn options(url: &str, writer: bool, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .min_connections(if writer { 1 } else { 0 })
+        .max_connections(connections)
+        .connect_timeout(WAIT_MAX)
+        .acquire_timeout(WAIT_MAX)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .set_application_name(if writer { "switchboard writer" } else { "switchboard reader" });
+    if url.starts_with("sqlite:") {
+        options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite
+                .busy_timeout(WAIT_MAX)
+                .statement_cache_capacity(STATEMENTS_KEPT)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("cache_size", CACHE_KIB)
+                .pragma("temp_store", "memory");
+            if writer {
+                sqlite.journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            } else {
+                sqlite.create_if_missing(false).pragma("query_only", "on")
+            }
+        });
+    } else {
+        options.test_before_acquire_if_idle_for(Duration::from_secs(30));
+        if !writer {
+            options.map_sqlx_postgres_opts(|postgres| {
+                postgres.options([("default_transaction_read_only", "on")])
+            });
+        }
+    }
+    options
+}
+
+/// A 200 to Meta is a promise that the event is on disk. Refuse to start on a database that is set to lose it.
+async fn assert_durable(db: &DatabaseConnection) -> Result<(), Error> {
+    match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            expect_setting(db, "pragma synchronous", &["2"]).await?;
+            expect_setting(db, "pragma journal_mode", &["wal"]).await
+        }
+        DbBackend::Postgres => {
+            let synced = ["on", "local", "remote_write", "remote_apply"];
+            expect_setting(db, "show synchronous_commit", &synced).await?;
+            warn_unless(db, "show fsync", "on").await
+        }
+        _ => Err(Error::Setup("only sqlite: and postgres: are supported".into())),
+    }
+}
+
+async fn setting(db: &DatabaseConnection, sql: &str) -> Result<String, Error> {
+    let backend = db.get_database_backend();
+    let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+    let row = row.ok_or_else(|| Error::Setup(format!("`{sql}` gave no answer")))?;
+    match row.try_get_by_index::<i32>(0) {
+        Ok(number) => Ok(number.to_string()),
+        Err(_) => Ok(row.try_get_by_index::<String>(0)?),
+    }
+}
+
+async fn expect_setting(db: &DatabaseConnection, sql: &str, allowed: &[&str]) -> Result<(), Error> {
+    let found = setting(db, sql).await?;
+    if allowed.contains(&found.as_str()) {
+        return Ok(());
+    }
+    Err(Error::Setup(format!(
+        "`{sql}` is `{found}`, which can lose what was acknowledged; set it to `{}`",
+        allowed.join("` or `")
+    )))
+}
+
+async fn warn_unless(db: &DatabaseConnection, sql: &str, wanted: &str) -> Result<(), Error> {
+    let found = setting(db, sql).await?;
+    if found != wanted {
+        tracing::warn!(setting = sql, found, wanted, "the database server can lose commits when the machine fails");
+    }
+    Ok(())
+}

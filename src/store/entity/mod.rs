@@ -1,0 +1,14 @@
+//! The rows, column for column as in the `migration` crate. Plain columns only: ids and statuses become domain types at
+//! the edge of the store.
+#![expect(unreachable_pub, reason = "the macros of the entities write `pub`")]
+
+pub(crate) mod webhook;
+pub(crate) mod contact;
+pub(crate) mod alias;
+pub(crate) mod session;
+pub(crate) mod message;
+pub(crate) mod queue;
+pub(crate) mod attempt;
+pub(crate) mod timer;
+pub(crate) mod counter;
+pub(crate) mod flow;

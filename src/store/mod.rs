@@ -1,0 +1,269 @@
+//! The store: the only room that names SeaORM and the only one that speaks SQL.
+//!
+//! **Writes** go through one writer ([`writer`]) that takes whatever has accumulated, writes it in one synced transaction and
+//! then answers every waiter: a batch of 1 when idle, of hundreds when busy, with no timer. What has to happen because
+//! something was committed (wake a conversation, wake the sender) leaves the writer as a [`Hint`], after the commit and in
+//! commit order. A lost hint costs a delay: the row is the truth, and the sweeps find it.
+//!
+//! **Reads** use connections of their own that cannot write, and run on the runtime that opened them, whoever asks.
+//!
+//! Invariants: an event is done if and only if the new state, the replies, the timer and the business writes of its turn are
+//! committed with it; a session's version grows by one with each turn; a queue row exists from the turn that wrote its
+//! message until the message has Meta's id or has failed for good.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use migration::MigratorTrait;
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, Ids};
+use crate::telemetry::Metrics;
+
+mod accept;
+mod bulk;
+mod connect;
+mod counters;
+pub mod demo;
+mod directory;
+mod entity;
+mod queue;
+pub mod read;
+mod recovery;
+mod sql;
+mod statuses;
+mod turn;
+mod types;
+mod write;
+mod writer;
+
+pub use counters::response_bucket_ms;
+pub use recovery::{Activation, DueTimer};
+pub use types::{
+    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, Outbound, Outgoing, QueueState, Session, Settle,
+    SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+};
+
+pub use writer::KnownFlow;
+use writer::{Job, Reply, Request};
+
+/// Jobs that may wait for the writer; whoever brings one more waits with it.
+const JOBS_WAITING_MAX: usize = 8_192;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or could not be reached. Nothing of the job was kept.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+    /// The database is not fit for the promises.
+    #[error("{0}")]
+    Setup(String),
+    /// A stored row does not read back as what was written.
+    #[error("stored {what} {id} cannot be read: {reason}")]
+    Corrupt {
+        /// Which kind of row.
+        what: &'static str,
+        /// Its id.
+        id: i64,
+        /// Why.
+        reason: String,
+    },
+    /// The writer has stopped: the program is ending.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `sqlite://…` or `postgres://…`.
+    pub url: String,
+    /// Whether pending migrations are applied.
+    pub migrate: bool,
+    /// Connections that read.
+    pub reader_connections: u32,
+    /// Jobs in one transaction at the most.
+    pub batch_max: usize,
+    /// People and conversations that the writer remembers the ids of.
+    pub directory_cache: usize,
+    /// Accepted events that are not done, at the most.
+    pub unfinished_max: i64,
+}
+
+/// A handle on the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    readers: DatabaseConnection,
+    /// Where the readers' sockets live.
+    runtime: tokio::runtime::Handle,
+    jobs: mpsc::Sender<Job>,
+    gauge: Arc<Gauge>,
+    unfinished_max: i64,
+    clock: Clock,
+    ids: Ids,
+}
+
+/// Numbers that the writer keeps and others look at.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// Accepted events that are not done. Changed by the writer alone.
+    open: AtomicI64,
+    /// Events on their way into an accepting transaction.
+    reserved: AtomicI64,
+    /// Whether a message whose lane is empty may be written as already claimed.
+    claim_at_once: AtomicBool,
+}
+
+impl Store {
+    /// Opens the database, applies pending migrations, checks that it is durable, and starts the writer on the
+    /// current runtime. Hints come out of the returned receiver.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, is not durable, or lacks migrations that are not to be applied.
+    pub async fn open(
+        settings: &Settings,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
+        let connections = connect::open(&settings.url, settings.reader_connections).await?;
+        prepare(&connections.writer, settings.migrate).await?;
+        ids.start_after(recovery::highest_id(&connections.writer).await?);
+
+        let gauge = Arc::new(Gauge::default());
+        gauge.claim_at_once.store(true, Ordering::Relaxed);
+        let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let (hints, hinted) = mpsc::unbounded_channel();
+        let writer = writer::Writer::new(
+            connections.writer,
+            settings,
+            clock.clone(),
+            ids.clone(),
+            Arc::clone(&gauge),
+            hints,
+            metrics,
+        );
+        tokio::spawn(writer.run(waiting));
+        let store = Self(Arc::new(Inner {
+            readers: connections.readers,
+            runtime: tokio::runtime::Handle::current(),
+            jobs,
+            gauge,
+            unfinished_max: settings.unfinished_max,
+            clock,
+            ids,
+        }));
+        store.recount().await?;
+        Ok((store, hinted))
+    }
+
+    /// Which database this is: `sqlite` or `postgres`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        match self.0.readers.get_database_backend() {
+            DbBackend::Postgres => "postgres",
+            _ => "sqlite",
+        }
+    }
+
+    /// The clock by which rows are dated.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The source of row ids.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    /// Accepted events that are not done.
+    #[must_use]
+    pub fn unfinished(&self) -> i64 {
+        self.0.gauge.open.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for `count` events, or says that the limit of unfinished events is reached.
+    #[must_use]
+    pub fn reserve(&self, count: usize) -> Option<Reservation> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let gauge = &self.0.gauge;
+        let reserved = gauge.reserved.fetch_add(count, Ordering::Relaxed) + count;
+        let reservation = Reservation { gauge: Arc::clone(gauge), count };
+        let full = gauge.open.load(Ordering::Relaxed) + reserved > self.0.unfinished_max;
+        // An early return drops the reservation and so gives the room back.
+        if full { None } else { Some(reservation) }
+    }
+
+    /// Says whether the sender is free enough that a message whose lane is empty will leave at once. Such a message is
+    /// written as already claimed, which saves the transaction of the claim.
+    pub fn claim_at_once(&self, free: bool) {
+        self.0.gauge.claim_at_once.store(free, Ordering::Relaxed);
+    }
+
+    async fn ask(&self, request: Request) -> Result<Reply, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.0.jobs.send(Job { request, answer }).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Runs a read on the runtime that the connections belong to.
+    async fn read<T, F>(&self, read: impl FnOnce(DatabaseConnection) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let read = read(self.0.readers.clone());
+        self.0.runtime.spawn(read).await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// Room for events that are about to be accepted. Given back when dropped; the writer counts what was kept.
+#[derive(Debug)]
+pub struct Reservation {
+    gauge: Arc<Gauge>,
+    count: i64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.gauge.reserved.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
+/// Text as both databases can keep it: PostgreSQL refuses the character U+0000, and one such text would take its whole
+/// transaction down.
+pub(crate) fn text(text: &str) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
+}
+
+/// Applies pending migrations to the database at `url`, and says how many there were.
+///
+/// # Errors
+/// When the database cannot be reached or refuses.
+pub async fn migrate(url: &str) -> Result<usize, Error> {
+    let connections = connect::open(url, 1).await?;
+    let pending = migration::Migrator::get_pending_migrations(&connections.writer).await?.len();
+    migration::Migrator::up(&connections.writer, None).await?;
+    Ok(pending)
+}
+
+async fn prepare(db: &DatabaseConnection, apply: bool) -> Result<(), Error> {
+    if apply {
+        migration::Migrator::up(db, None).await?;
+        return Ok(());
+    }
+    let pending = migration::Migrator::get_pending_migrations(db).await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Setup(format!(
+        "{} migrations are pending and SWITCHBOARD_MIGRATE is off; run `switchboard migrate`",
+        pending.len()
+    )))
+}

@@ -1,0 +1,150 @@
+//! The outbound queue: claims, what became of attempts, and the rows that are left over from an earlier run.
+
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, Value};
+
+use crate::clock::Millis;
+use crate::domain::delivery::{Failure, Status};
+use crate::domain::ids::{ConversationId, MessageId};
+use crate::store::entity::{attempt, queue};
+use crate::store::statuses::{self, Change, Gone};
+use crate::store::writer::{Note, Scope};
+use crate::store::{Attempted, Settle, SettleOutcome, bulk};
+
+/// Writes down that these messages are about to be posted: from here on, a crash leaves them ambiguous. Returns those
+/// that were still to be sent.
+pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<MessageId>, DbErr> {
+    let sql = "update queue set state = 'claimed', attempts = attempts + 1 \
+               where state <> 'dead' and id in ({ids}) returning conversation_id, id";
+    Ok(returning(scope, sql, messages).await?.into_iter().map(|(_, id)| id).collect())
+}
+
+/// Writes down what became of attempts. A message that a status has settled meanwhile stays settled.
+pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result<(), DbErr> {
+    if settles.is_empty() {
+        return Ok(());
+    }
+    let mut changes = Vec::new();
+    let mut accepted = Vec::new();
+    let mut wamids = Vec::new();
+    let mut dead = Vec::new();
+    let mut waiting = Vec::new();
+    let mut attempts = Vec::new();
+    for settle in settles {
+        match &settle.outcome {
+            SettleOutcome::Accepted { wamid } => {
+                accepted.push(settle.id.0);
+                wamids.push(wamid.clone());
+                changes.push(change(scope, settle, Status::Accepted, Some(wamid.clone()), None));
+            }
+            SettleOutcome::Retry { due_at, attempt } => {
+                waiting.push(wait_row(settle, "ready", *due_at, attempt));
+                attempts.push(attempt_row(scope, settle, attempt));
+            }
+            SettleOutcome::Ambiguous { until, attempt } => {
+                waiting.push(wait_row(settle, "ambiguous", *until, attempt));
+                attempts.push(attempt_row(scope, settle, attempt));
+                changes.push(change(scope, settle, Status::Ambiguous, None, None));
+            }
+            SettleOutcome::Failed { attempt } => {
+                dead.push(settle.id.0);
+                attempts.push(attempt_row(scope, settle, attempt));
+                changes.push(change(scope, settle, Status::Failed, None, Some(attempt.failure.clone())));
+            }
+        }
+    }
+    let first_settled = remove(scope, &accepted).await?;
+    for settle in settles.iter().filter(|settle| first_settled.iter().any(|(_, id)| *id == settle.id)) {
+        let response_ms = scope.now - settle.event_accepted_at;
+        scope.tally.add_response(&settle.phone_number_id, response_ms);
+        scope.after.notes.push(Note::Replied(response_ms));
+    }
+    bury(scope, &dead).await?;
+    let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
+               from v where queue.id = v.id and queue.state <> 'dead'";
+    bulk::with_values(scope.tx, &["id", "state", "due_at", "reason"], waiting, set).await?;
+    for part in bulk::parts(&attempts) {
+        attempt::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+    }
+    statuses::apply(scope, &changes).await?;
+    statuses::unpark(scope, &wamids).await
+}
+
+/// Removes the queue rows of messages that Meta has told a status of, if they were still open.
+pub(crate) async fn settled_by_status(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    remove(scope, messages).await
+}
+
+async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let sql = "delete from queue where state <> 'dead' and id in ({ids}) returning conversation_id, id";
+    close(scope, sql, messages).await
+}
+
+async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let sql = "update queue set state = 'dead' where state <> 'dead' and id in ({ids}) returning conversation_id, id";
+    close(scope, sql, messages).await
+}
+
+/// Runs a statement that takes rows out of their lanes.
+async fn close(scope: &mut Scope<'_>, sql: &str, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let gone = returning(scope, sql, messages).await?;
+    for (conversation, _) in &gone {
+        *scope.after.lanes.entry(conversation.0).or_default() -= 1;
+    }
+    Ok(gone)
+}
+
+/// Runs a statement over `{ids}` that returns the lane and the message of each row it changed.
+async fn returning(scope: &Scope<'_>, sql: &str, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let mut changed = Vec::new();
+    for row in bulk::returning_ids(scope.tx, sql, messages).await? {
+        changed.push((ConversationId(row.try_get_by_index(0)?), MessageId(row.try_get_by_index(1)?)));
+    }
+    Ok(changed)
+}
+
+/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`.
+pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), DbErr> {
+    let rows = queue::Entity::find().filter(queue::Column::State.eq("claimed")).all(scope.tx).await?;
+    let sql = "update queue set state = 'ambiguous', due_at = $1, reason = 'the program ended while it was being sent' \
+               where id in ({ids})";
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    bulk::with_ids(scope.tx, sql, &[until.into()], &ids).await?;
+    let changes: Vec<Change> = ids
+        .iter()
+        .map(|id| Change {
+            message: *id,
+            status: Status::Ambiguous,
+            wamid: None,
+            at: scope.now,
+            error: None,
+            pricing: None,
+        })
+        .collect();
+    statuses::apply(scope, &changes).await.map(drop)
+}
+
+fn change(
+    scope: &Scope<'_>,
+    settle: &Settle,
+    status: Status,
+    wamid: Option<String>,
+    error: Option<Failure>,
+) -> Change {
+    Change { message: settle.id.0, status, wamid, at: scope.now, error, pricing: None }
+}
+
+fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted) -> Vec<Value> {
+    vec![settle.id.0.into(), state.into(), due_at.into(), attempt.failure.to_string().into()]
+}
+
+fn attempt_row(scope: &Scope<'_>, settle: &Settle, attempt: &Attempted) -> attempt::ActiveModel {
+    attempt::ActiveModel {
+        id: Set(scope.ids.next()),
+        message_id: Set(settle.id.0),
+        at: Set(scope.now),
+        outcome: Set(attempt.outcome.to_owned()),
+        code: Set((attempt.failure.code != 0).then_some(attempt.failure.code)),
+        reason: Set(attempt.failure.to_string()),
+        trace: Set(attempt.failure.trace.clone()),
+    }
+}

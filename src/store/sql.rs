@@ -1,0 +1,138 @@
+//! SQL that a flow file brings: named parameters are bound, never pasted; reads run where nothing can be written, under a
+//! limit of rows and of time; writes run in the transaction of their turn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, JsonValue, Statement, Value};
+use serde_json::Map;
+
+use crate::store::writer::Scope;
+use crate::store::{Error, SqlWrite, Store};
+
+/// Characters of a database's error that a reader is shown.
+const ERROR_LENGTH_MAX: usize = 300;
+
+impl Store {
+    /// Runs a flow's query: up to `rows_max` rows, each a map from column to value, within `timeout`.
+    ///
+    /// # Errors
+    /// The database's words, or that it took too long. Nothing can have been written.
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &BTreeMap<String, serde_json::Value>,
+        rows_max: usize,
+        timeout: Duration,
+    ) -> Result<Vec<Map<String, serde_json::Value>>, String> {
+        let (sql, params) = (sql.to_owned(), params.clone());
+        let rows = self.read(move |db| async move {
+            let statement = bind(db.get_database_backend(), trimmed(&sql), &params);
+            let rows = async {
+                let stream = JsonValue::find_by_statement(statement).stream(&db).await?;
+                stream.take(rows_max).try_collect::<Vec<JsonValue>>().await
+            };
+            match tokio::time::timeout(timeout, rows).await {
+                Ok(rows) => Ok(rows?),
+                Err(_) => Err(Error::Setup(format!("the query took longer than {timeout:?}"))),
+            }
+        });
+        let rows = rows.await.map_err(|error| shortened(&error.to_string()))?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| if let JsonValue::Object(columns) = row { Some(columns) } else { None })
+            .collect())
+    }
+}
+
+/// Runs a flow's write within the turn's transaction.
+pub(crate) async fn write(tx: &DatabaseTransaction, write: &SqlWrite) -> Result<(), DbErr> {
+    let statement = bind(tx.get_database_backend(), trimmed(&write.sql), &write.params);
+    tx.execute_raw(statement).await.map(drop)
+}
+
+/// The next number of a sequence.
+pub(crate) async fn next_number(scope: &Scope<'_>, name: &str) -> Result<i64, DbErr> {
+    let sql = "insert into sequence (name, value) values ($1, 1) \
+               on conflict (name) do update set value = sequence.value + 1 returning value";
+    let statement = Statement::from_sql_and_values(scope.tx.get_database_backend(), sql, [Value::from(name)]);
+    let row = scope.tx.query_one_raw(statement).await?;
+    row.ok_or(DbErr::RecordNotInserted)?.try_get_by_index(0)
+}
+
+fn trimmed(sql: &str) -> &str {
+    sql.trim().trim_end_matches(';')
+}
+
+fn shortened(error: &str) -> String {
+    error.chars().take(ERROR_LENGTH_MAX).collect()
+}
+
+/// Replaces `:name` by this database's placeholder, outside of quotes, comments and `::` casts.
+fn bind(backend: DbBackend, sql: &str, params: &BTreeMap<String, serde_json::Value>) -> Statement {
+    let mut text = String::with_capacity(sql.len());
+    let mut values = Vec::new();
+    let mut rest = sql;
+    while let Some(next) = rest.chars().next() {
+        let skipped = match next {
+            '\'' | '"' => quoted(rest, next),
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            ':' if rest.starts_with("::") => 2,
+            ':' => {
+                let name = name_at(&rest[1..]);
+                if let Some(value) = params.get(name) {
+                    values.push(bound(value));
+                    text.push_str(&format!("${}", values.len()));
+                    rest = &rest[1 + name.len()..];
+                    continue;
+                }
+                1
+            }
+            other => other.len_utf8(),
+        };
+        text.push_str(&rest[..skipped]);
+        rest = &rest[skipped..];
+    }
+    Statement::from_sql_and_values(backend, text, values)
+}
+
+fn quoted(text: &str, quote: char) -> usize {
+    text[1..].find(quote).map_or(text.len(), |end| end + 2)
+}
+
+fn name_at(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+fn bound(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::String(None),
+        serde_json::Value::Bool(flag) => Value::from(*flag),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => Value::from(whole),
+            None => Value::from(number.as_f64()),
+        },
+        serde_json::Value::String(text) => Value::from(text.clone()),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => Value::from(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bound_and_quotes_comments_and_casts_are_left_alone() {
+        let params = BTreeMap::from([("me".to_owned(), "49'; drop table x".into()), ("n".to_owned(), 3.into())]);
+        let sql = "select ':me', a::text -- :me\n from t /* :n */ where p = :me and n in (:n, :n) and x = :other";
+        let bound = bind(DbBackend::Sqlite, sql, &params);
+        assert_eq!(
+            bound.sql,
+            "select ':me', a::text -- :me\n from t /* :n */ where p = $1 and n in ($2, $3) and x = :other"
+        );
+        assert_eq!(bound.values.map(|values| values.0.len()), Some(3));
+    }
+}

@@ -1,0 +1,214 @@
+//! The commit of a turn: the event done, the new state (version checked), the messages, the queue, the timer and the
+//! business writes, in the transaction of the batch. A turn that may not be committed refuses the whole batch, whose jobs
+//! are then tried one by one: alone, the refusal is its answer.
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
+
+use crate::domain::delivery::Status;
+use crate::domain::ids::ConversationId;
+use crate::store::entity::{message, queue};
+use crate::store::statuses::rank;
+use crate::store::writer::{Abort, Reply, Scope};
+use crate::store::{Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, sql, text};
+
+/// Commits `turns`, all of them or none.
+pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
+    finish_events(scope, turns).await?;
+    save_sessions(scope, turns).await?;
+    for turn in turns {
+        for write in &turn.writes {
+            if let Err(error) = sql::write(scope.tx, write).await {
+                let (connector, error) = (write.connector.clone(), error.to_string());
+                return Err(Abort::Refused(Reply::Turn(TurnReply::WriteFailed { connector, error })));
+            }
+        }
+        if turn.identity_changed {
+            save_identity(scope, &turn.session).await?;
+        }
+        for (state, option) in &turn.chosen {
+            scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
+        }
+    }
+    save_timers(scope, turns).await?;
+    queue_messages(scope, turns).await?;
+    Ok(())
+}
+
+async fn finish_events(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
+    let ids: Vec<i64> = turns.iter().map(|turn| turn.event.0).collect();
+    let sql = "update webhook set state = 'done', done_at = $1, reason = null where state = 'accepted' and id in ({ids})";
+    let done = bulk::with_ids(scope.tx, sql, &[scope.now.into()], &ids).await?;
+    if done != ids.len() as u64 {
+        return Err(Abort::Refused(Reply::Turn(TurnReply::AlreadyDone)));
+    }
+    scope.after.open_delta -= i64::try_from(ids.len()).unwrap_or(0);
+    Ok(())
+}
+
+async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
+    let columns = [
+        "id", "version", "flow_hash", "state", "snapshot", "handed_off", "timer_generation", "last_inbound_at", "updated_at",
+    ];
+    let rows: Vec<Vec<Value>> = turns
+        .iter()
+        .map(|turn| {
+            let session = &turn.session;
+            vec![
+                session.conversation.0.into(),
+                session.version.into(),
+                session.flow_hash.clone().into(),
+                session.state.clone().into(),
+                session.snapshot.clone().into(),
+                session.handed_off.into(),
+                session.timer_generation.into(),
+                session.last_inbound_at.into(),
+                scope.now.into(),
+            ]
+        })
+        .collect();
+    let set = "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
+               handed_off = v.handed_off, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
+               updated_at = v.updated_at from v where session.id = v.id and session.version = v.version - 1";
+    let saved = bulk::with_values(scope.tx, &columns, rows, set).await?;
+    if saved == turns.len() as u64 { Ok(()) } else { Err(Abort::Refused(Reply::Turn(TurnReply::Conflict))) }
+}
+
+async fn save_identity(scope: &Scope<'_>, session: &Session) -> Result<(), DbErr> {
+    let identity = &session.identity;
+    let sql = "update contact set wa_id = $1, user_id = $2, parent_user_id = $3, name = $4, username = $5, \
+               updated_at = $6 where id = $7";
+    let values: [Value; 7] = [
+        identity.wa_id.as_deref().map(text).into(),
+        identity.user_id.as_deref().map(text).into(),
+        identity.parent_user_id.as_deref().map(text).into(),
+        identity.name.as_deref().map(text).into(),
+        identity.username.as_deref().map(text).into(),
+        scope.now.into(),
+        session.contact.0.into(),
+    ];
+    let statement = Statement::from_sql_and_values(scope.tx.get_database_backend(), sql, values);
+    scope.tx.execute_raw(statement).await.map(drop)
+}
+
+async fn save_timers(scope: &Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
+    let mut set = Vec::new();
+    let mut cleared = Vec::new();
+    for turn in turns {
+        let conversation = turn.session.conversation;
+        match turn.timer {
+            TimerChange::Keep => {}
+            TimerChange::Clear => cleared.push(conversation.0),
+            TimerChange::Set(due_at) => set.push(vec![
+                conversation.0.into(),
+                conversation.shard().into(),
+                turn.session.timer_generation.into(),
+                due_at.into(),
+            ]),
+        }
+    }
+    bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &cleared).await?;
+    let columns = ["conversation_id", "shard", "generation", "due_at"];
+    let replace =
+        "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
+    bulk::insert(scope.tx, "timer", &columns, set, replace).await
+}
+
+async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
+    let mut messages = Vec::new();
+    let mut rows = Vec::new();
+    let mut outbound = Vec::new();
+    for turn in turns {
+        let Some(address) = turn.session.identity.address() else { continue };
+        let conversation = turn.session.conversation;
+        // A message whose lane is empty leaves at once: write its claim with it, and save a transaction.
+        let mut at_once = scope.claim_at_once && !scope.open_lanes.contains_key(&conversation.0);
+        for outgoing in &turn.messages {
+            let claimed = std::mem::take(&mut at_once);
+            let state = if claimed { QueueState::Claimed } else { QueueState::Ready };
+            messages.push(message_row(scope, turn, outgoing));
+            let position = scope.ids.next();
+            rows.push(queue_row(scope, turn, outgoing, position, state));
+            outbound.push(Outbound {
+                id: outgoing.id,
+                position,
+                conversation,
+                phone_number_id: turn.session.phone_number_id.clone(),
+                address: address.clone(),
+                message: outgoing.message.clone(),
+                reply_to: outgoing.reply_to.clone(),
+                state,
+                attempts: u32::from(claimed),
+                due_at: scope.now,
+                event_accepted_at: turn.accepted_at,
+            });
+            let number = &turn.session.phone_number_id;
+            scope.tally.add(number, "out", 1);
+            scope.tally.add(number, &format!("out:{}", outgoing.message.kind()), 1);
+            scope.tally.add(number, "status:queued", 1);
+        }
+        if !turn.messages.is_empty() {
+            *scope.after.lanes.entry(conversation.0).or_default() += i64::try_from(turn.messages.len()).unwrap_or(0);
+        }
+    }
+    for part in bulk::parts(&messages) {
+        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+    }
+    for part in bulk::parts(&rows) {
+        queue::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+    }
+    if !outbound.is_empty() {
+        scope.after.hints.push(Hint::Queued(outbound));
+    }
+    Ok(())
+}
+
+fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::ActiveModel {
+    let session = &turn.session;
+    message::ActiveModel {
+        id: Set(outgoing.id.0),
+        conversation_id: Set(session.conversation.0),
+        contact_id: Set(session.contact.0),
+        shard: Set(session.conversation.shard()),
+        phone_number_id: Set(session.phone_number_id.to_string()),
+        event_id: Set(turn.event.0),
+        direction: Set("out".to_owned()),
+        kind: Set(outgoing.message.kind().to_owned()),
+        body: Set(Some(text(outgoing.message.body()))),
+        content: Set(serde_json::to_string(&*outgoing.message).ok()),
+        wamid: Set(None),
+        reply_to: Set(outgoing.reply_to.clone()),
+        status: Set(rank(Status::Queued)),
+        error_code: Set(None),
+        error: Set(None),
+        pricing: Set(None),
+        created_at: Set(scope.now),
+        accepted_at: Set(None),
+        sent_at: Set(None),
+        delivered_at: Set(None),
+        read_at: Set(None),
+        failed_at: Set(None),
+    }
+}
+
+fn queue_row(
+    scope: &Scope<'_>,
+    turn: &Turn,
+    outgoing: &Outgoing,
+    position: i64,
+    state: QueueState,
+) -> queue::ActiveModel {
+    let conversation: ConversationId = turn.session.conversation;
+    let claimed = state == QueueState::Claimed;
+    queue::ActiveModel {
+        id: Set(outgoing.id.0),
+        position: Set(position),
+        conversation_id: Set(conversation.0),
+        shard: Set(conversation.shard()),
+        phone_number_id: Set(turn.session.phone_number_id.to_string()),
+        state: Set(state.as_str().to_owned()),
+        attempts: Set(i32::from(claimed)),
+        due_at: Set(scope.now),
+        event_accepted_at: Set(turn.accepted_at),
+        reason: Set(None),
+    }
+}

@@ -1,0 +1,361 @@
+//! The one writer: group commit without a timer.
+//!
+//! It takes whatever jobs have accumulated, applies them in one transaction with multi-row statements, commits, and only
+//! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
+//! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
+//! a commit only.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, Ids, Millis};
+use crate::domain::ids::{EventId, MessageId};
+use crate::store::counters::Tally;
+use crate::store::directory::Directory;
+use crate::store::{Accepted, Error, Gauge, Hint, Incoming, Settings, Settle, SqlWrite, Turn, TurnReply};
+use crate::store::{accept, queue, recovery, sql, turn};
+use crate::telemetry::Metrics;
+
+/// Something to write.
+pub(crate) enum Request {
+    /// Keep these events.
+    Accept(Vec<Incoming>),
+    /// Commit this turn.
+    Turn(Box<Turn>),
+    /// These messages are about to be posted.
+    Claim(Vec<MessageId>),
+    /// What became of this attempt.
+    Settle(Box<Settle>),
+    /// A turn for this event is about to be tried again; answers how often that was so.
+    Attempt(EventId),
+    /// This event is put aside, for this reason.
+    Quarantine(EventId, String),
+    /// This event is taken up again.
+    Retry(EventId),
+    /// The next number of this sequence.
+    Number(String),
+    /// Remember this flow.
+    Flow(KnownFlow),
+    /// What was in flight when the program ended is ambiguous until this moment.
+    Orphans(Millis),
+    /// Run these writes to the business's tables.
+    Writes(Vec<SqlWrite>),
+    /// Count the open events afresh.
+    Recount,
+}
+
+/// A flow as it is kept: sessions are pinned to its hash.
+#[derive(Debug, Clone)]
+pub struct KnownFlow {
+    /// Of its source.
+    pub hash: String,
+    /// The bot's name.
+    pub name: String,
+    /// The whole file.
+    pub source: String,
+}
+
+/// A request, and who waits for what it comes to.
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
+}
+
+impl Job {
+    /// A waiter that has gone away does not need its answer.
+    fn answer(self, reply: Result<Reply, Error>) {
+        let _ = self.answer.send(reply);
+    }
+}
+
+/// What a request came to, held back until the commit.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Unit,
+    Accepted(Vec<Accepted>),
+    Turn(TurnReply),
+    Attempts(Option<u32>),
+    Changed(bool),
+    Claimed(Vec<MessageId>),
+    Number(i64),
+}
+
+/// Why a batch was not committed.
+pub(crate) enum Abort {
+    /// The database said no.
+    Database(DbErr),
+    /// One of the jobs has an answer that undoes its batch; alone, this is its answer.
+    Refused(Reply),
+}
+
+impl Abort {
+    fn into_result(self) -> Result<Reply, Error> {
+        match self {
+            Self::Refused(reply) => Ok(reply),
+            Self::Database(error) => {
+                tracing::warn!(%error, "a write failed");
+                Err(Error::Database(error))
+            }
+        }
+    }
+}
+
+impl From<DbErr> for Abort {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What a batch changes outside the database, once it is committed.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    pub(crate) hints: Vec<Hint>,
+    pub(crate) open_delta: i64,
+    pub(crate) open_counted: Option<i64>,
+    pub(crate) lanes: HashMap<i64, i64>,
+    pub(crate) learnt: Vec<crate::store::directory::Learnt>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Something to count in the metrics after the commit.
+pub(crate) enum Note {
+    Accepted(&'static str),
+    Ignored,
+    Duplicate,
+    Status(&'static str),
+    Parked,
+    Replied(Millis),
+}
+
+/// What applying a batch works with.
+pub(crate) struct Scope<'a> {
+    pub(crate) tx: &'a DatabaseTransaction,
+    pub(crate) now: Millis,
+    pub(crate) ids: &'a Ids,
+    pub(crate) directory: &'a mut Directory,
+    pub(crate) open_lanes: &'a HashMap<i64, i64>,
+    pub(crate) claim_at_once: bool,
+    pub(crate) after: Aftermath,
+    pub(crate) tally: Tally,
+}
+
+pub(crate) struct Writer {
+    db: DatabaseConnection,
+    batch_max: usize,
+    clock: Clock,
+    ids: Ids,
+    gauge: Arc<Gauge>,
+    hints: mpsc::UnboundedSender<Hint>,
+    metrics: Metrics,
+    directory: Directory,
+    /// Queue rows that are not dead, by conversation.
+    open_lanes: HashMap<i64, i64>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        db: DatabaseConnection,
+        settings: &Settings,
+        clock: Clock,
+        ids: Ids,
+        gauge: Arc<Gauge>,
+        hints: mpsc::UnboundedSender<Hint>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            db,
+            batch_max: settings.batch_max.max(1),
+            clock,
+            ids,
+            gauge,
+            hints,
+            metrics,
+            directory: Directory::new(settings.directory_cache),
+            open_lanes: HashMap::new(),
+        }
+    }
+
+    /// Writes until every [`Store`](crate::store::Store) handle is gone.
+    pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+        match recovery::open_lanes(&self.db).await {
+            Ok(lanes) => self.open_lanes = lanes,
+            Err(error) => tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one"),
+        }
+        let mut jobs = Vec::with_capacity(self.batch_max);
+        while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
+            self.write(&mut jobs).await;
+        }
+    }
+
+    async fn write(&mut self, jobs: &mut Vec<Job>) {
+        match self.commit(jobs).await {
+            Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
+            Err(abort) if jobs.len() == 1 => {
+                let result = abort.into_result();
+                jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
+            }
+            Err(_) => {
+                for job in jobs.drain(..) {
+                    let alone = self.commit(std::slice::from_ref(&job)).await;
+                    job.answer(match alone {
+                        Ok(mut replies) => replies.pop().ok_or(Error::Closed),
+                        Err(abort) => abort.into_result(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
+    async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
+        let began_at = self.clock.now();
+        // On SQLite a transaction that reads before it writes must take the write lock at once, or lose a race for it.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.db.begin_with_options(options).await?;
+        let mut scope = Scope {
+            tx: &tx,
+            now: self.clock.now(),
+            ids: &self.ids,
+            directory: &mut self.directory,
+            open_lanes: &self.open_lanes,
+            claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
+            after: Aftermath::default(),
+            tally: Tally::default(),
+        };
+        let applied = match apply(&mut scope, jobs).await {
+            Ok(replies) => scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from),
+            Err(abort) => Err(abort),
+        };
+        let after = scope.after;
+        match applied {
+            Ok(replies) => {
+                tx.commit().await?;
+                self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
+                self.conclude(after);
+                Ok(replies)
+            }
+            Err(abort) => {
+                tx.rollback().await?;
+                Err(abort)
+            }
+        }
+    }
+
+    fn conclude(&mut self, after: Aftermath) {
+        self.directory.learn(after.learnt);
+        for (lane, delta) in after.lanes {
+            let open = self.open_lanes.entry(lane).or_default();
+            *open += delta;
+            if *open <= 0 {
+                self.open_lanes.remove(&lane);
+            }
+        }
+        match after.open_counted {
+            Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
+            None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
+        }
+        self.metrics.unfinished_events(self.gauge.open.load(Ordering::Relaxed));
+        for hint in after.hints {
+            // Nobody listens when the program is ending; the rows are there for the next start.
+            let _ = self.hints.send(hint);
+        }
+        for note in after.notes {
+            match note {
+                Note::Accepted(kind) => self.metrics.accepted(kind),
+                Note::Ignored => self.metrics.ignored(),
+                Note::Duplicate => self.metrics.duplicate(),
+                Note::Status(status) => self.metrics.status(status),
+                Note::Parked => self.metrics.status_parked(),
+                Note::Replied(response_ms) => self.metrics.replied(seconds(response_ms)),
+            }
+        }
+    }
+}
+
+/// Applies all jobs of a batch, kind by kind. Accepting comes first and settling last, so that within a batch causes
+/// come before effects.
+async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
+    let mut replies: Vec<Reply> = jobs.iter().map(|_| Reply::Unit).collect();
+
+    let accepts: Vec<usize> = indices(jobs, |request| matches!(request, Request::Accept(_)));
+    if !accepts.is_empty() {
+        let lists: Vec<&[Incoming]> = jobs.iter().filter_map(|job| job.request.incoming()).collect();
+        for (i, accepted) in accepts.iter().zip(accept::apply(scope, &lists).await?) {
+            replies[*i] = Reply::Accepted(accepted);
+        }
+    }
+
+    let turns: Vec<&Turn> = jobs.iter().filter_map(|job| job.request.turn()).collect();
+    if !turns.is_empty() {
+        turn::apply(scope, &turns).await?;
+        for i in indices(jobs, |request| matches!(request, Request::Turn(_))) {
+            replies[i] = Reply::Turn(TurnReply::Committed);
+        }
+    }
+
+    let settles: Vec<&Settle> = jobs.iter().filter_map(|job| job.request.settle()).collect();
+    queue::settle(scope, &settles).await?;
+    let claims: Vec<i64> = jobs.iter().flat_map(|job| job.request.claims()).map(|id| id.0).collect();
+    let claimed: HashSet<MessageId> = queue::claim(scope, &claims).await?.into_iter().collect();
+    for i in indices(jobs, |request| matches!(request, Request::Claim(_))) {
+        let wanted = jobs[i].request.claims().iter().copied();
+        replies[i] = Reply::Claimed(wanted.filter(|id| claimed.contains(id)).collect());
+    }
+
+    for (job, reply) in jobs.iter().zip(&mut replies) {
+        match &job.request {
+            Request::Accept(_) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
+            Request::Attempt(event) => *reply = Reply::Attempts(recovery::attempt(scope, *event).await?),
+            Request::Quarantine(event, reason) => {
+                *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
+            }
+            Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
+            Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
+            Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
+            Request::Orphans(until) => queue::orphans(scope, *until).await?,
+            Request::Writes(writes) => {
+                for write in writes {
+                    sql::write(scope.tx, write).await?;
+                }
+            }
+            Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
+        }
+    }
+    Ok(replies)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is exact in an f64")]
+fn seconds(span: Millis) -> f64 {
+    span as f64 / 1_000.0
+}
+
+fn indices(jobs: &[Job], wanted: impl Fn(&Request) -> bool) -> Vec<usize> {
+    jobs.iter().enumerate().filter(|(_, job)| wanted(&job.request)).map(|(i, _)| i).collect()
+}
+
+impl Request {
+    fn incoming(&self) -> Option<&[Incoming]> {
+        if let Self::Accept(incoming) = self { Some(incoming) } else { None }
+    }
+
+    fn turn(&self) -> Option<&Turn> {
+        if let Self::Turn(turn) = self { Some(turn) } else { None }
+    }
+
+    fn settle(&self) -> Option<&Settle> {
+        if let Self::Settle(settle) = self { Some(settle) } else { None }
+    }
+
+    fn claims(&self) -> &[MessageId] {
+        if let Self::Claim(ids) = self { ids } else { &[] }
+    }
+}
