@@ -18,9 +18,7 @@ impl Fields {
     pub(super) fn of_body(body: Value) -> Result<Self, Problem> {
         match body {
             Value::Object(map) => Ok(Self { place: String::new(), map, known: Vec::new() }),
-            other => {
-                Err(Problem::field("", format!("the body has to be a JSON object, not {}", kind(&other))))
-            }
+            other => Err(Problem::body(format!("the body has to be a JSON object, not {}", kind(&other)))),
         }
     }
 

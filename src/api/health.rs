@@ -35,7 +35,9 @@ pub struct NumberHealth {
 }
 
 /// Tells how the numbers fare right now. It is asked at every health request, so it has to be quick.
-pub type HealthOfNumbers = Arc<dyn Fn() -> Vec<NumberHealth> + Send + Sync>;
+pub type HealthOfNumbers = Arc<Teller>;
+
+type Teller = dyn Fn() -> Vec<NumberHealth> + Send + Sync;
 
 #[derive(Debug, Serialize)]
 struct Health {
@@ -68,7 +70,7 @@ pub(super) async fn health(
     request: HttpRequest,
     store: Data<Store>,
     numbers: Data<[Number]>,
-    fare: Data<dyn Fn() -> Vec<NumberHealth> + Send + Sync>,
+    teller: Data<Teller>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let backlog = match tokio::time::timeout(DATABASE_WAIT_MAX, store.backlog()).await {
@@ -82,7 +84,7 @@ pub(super) async fn health(
             None
         }
     };
-    let numbers = shown(&numbers, fare());
+    let numbers = shown(&numbers, teller());
     let (code, status) = verdict(backlog.is_some(), &numbers);
     let now = store.clock().now();
     let health = Health {
@@ -112,9 +114,9 @@ fn verdict(database_ok: bool, numbers: &[NumberView]) -> (StatusCode, &'static s
 }
 
 /// Our numbers with what is known of each; one of which nothing is told has nothing to complain of.
-fn shown(numbers: &[Number], fare: Vec<NumberHealth>) -> Vec<NumberView> {
+fn shown(numbers: &[Number], told: Vec<NumberHealth>) -> Vec<NumberView> {
     let view = |number: &Number| {
-        let told = fare.iter().find(|told| told.phone_number_id == number.phone_number_id);
+        let told = told.iter().find(|told| told.phone_number_id == number.phone_number_id);
         let reason = told.and_then(|told| told.paused.clone());
         NumberView {
             phone_number_id: number.phone_number_id.clone(),

@@ -88,7 +88,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
         let counted = metrics.clone();
         let checked = keys.clone();
         let keyed = routes(web::scope(""))
-            .default_service(web::to(problem::unknown_path))
+            .default_service(web::to(|| async { problem::unknown_path() }))
             .wrap(from_fn(move |request, next: Next<_>| auth::require_key(checked.clone(), request, next)));
         let api = web::scope("/api")
             .guard(guard::fn_guard(is_ours))
@@ -103,12 +103,12 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .wrap(from_fn(move |request, next: Next<_>| metrics::count(counted.clone(), request, next)));
         app.service(api);
 
-        let numbers = read("/metrics", metrics::show)
+        let figures = read("/metrics", metrics::show)
             .app_data(store)
             .app_data(metrics)
             .wrap(from_fn(move |request, next: Next<_>| auth::require_key(keys.clone(), request, next)))
             .wrap(headers());
-        app.service(numbers);
+        app.service(figures);
     }
 }
 
@@ -150,7 +150,9 @@ where
 }
 
 fn only(path: &str, route: Route, allow: &'static str) -> Resource {
-    web::resource(path).route(route).default_service(web::to(move || problem::wrong_method(allow)))
+    web::resource(path)
+        .route(route)
+        .default_service(web::to(move || async move { problem::wrong_method(allow) }))
 }
 
 fn is_ours(context: &GuardContext<'_>) -> bool {

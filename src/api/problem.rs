@@ -126,6 +126,11 @@ impl Problem {
         Self::about(name, Kind::InvalidField, detail)
     }
 
+    /// The body is JSON of the wrong shape as a whole.
+    pub(super) fn body(detail: String) -> Self {
+        Self::new(Kind::InvalidField, detail)
+    }
+
     /// The idempotency key was used for something else.
     pub(super) fn key_reused(header: &'static str) -> Self {
         Self::about(
@@ -234,13 +239,13 @@ pub(super) fn of_path(_: &PathError) -> Problem {
     Problem::new(Kind::UnknownPath, "the last part of the path cannot be read")
 }
 
-/// Handler: nothing is here.
-pub(super) async fn unknown_path() -> Problem {
+/// Nothing is here.
+pub(super) fn unknown_path() -> Problem {
     Problem::new(Kind::UnknownPath, "there is nothing at this path; the endpoints are under /api/whatsapp")
 }
 
-/// Handler: something is here, but not for this method.
-pub(super) async fn wrong_method(allow: &'static str) -> Problem {
+/// Something is here, but not for this method.
+pub(super) fn wrong_method(allow: &'static str) -> Problem {
     Problem::new(Kind::WrongMethod { allow }, format!("use {allow} here"))
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(EventWithPayload::from(row)))
 }
 
-/// Handler: 202 once the event waits for its turn again.
+/// Handler: 202 once the event waits for its turn again. It needs no idempotency key: asked twice, the second is a 409.
 pub(super) async fn retry(
     request: HttpRequest,
     id: Path<String>,

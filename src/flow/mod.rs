@@ -11,7 +11,8 @@
 //! Invariants:
 //! - The same flow, snapshot, input and context give the same step. Nothing is changed in place.
 //! - A turn ends: it visits at most [`HOPS_MAX`] states, and templates run on a budget.
-//! - A person who is not with a colleague gets an answer to every message, even when the flow fails.
+//! - A person who is not with a colleague gets an answer to every message, even when the flow fails; only texts that the
+//!   flow itself leaves blank are not sent.
 //! - No message is built that Meta would refuse for its length or count.
 //!
 //! The way of a file: `yaml` (tree with places) → `fields` (key by key) → `compile` (states, connectors, graph) →

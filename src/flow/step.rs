@@ -4,7 +4,9 @@
 //! turn visits at most [`HOPS_MAX`] states. What goes wrong on the way (a template without its variable, a budget used
 //! up) becomes an [`Effect::Trouble`], an apology, and the start of the flow.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use super::Flow;
 use super::answer::{Meaning, expectation, meaning};
@@ -80,7 +82,15 @@ impl PendingCall {
 enum Arrival {
     Go(StateName),
     Rest,
-    Call(Box<PendingCall>),
+    Call(Request),
+}
+
+/// A call that a state makes.
+struct Request {
+    state: StateName,
+    name: String,
+    connector: Connector,
+    params: BTreeMap<String, Value>,
 }
 
 struct Turn<'a> {
@@ -187,9 +197,14 @@ impl<'a> Turn<'a> {
             next = match arrived {
                 Ok(Arrival::Go(state)) => Ok(state),
                 Ok(Arrival::Rest) => return self.done(),
-                Ok(Arrival::Call(mut call)) => {
-                    call.progress = self.progress;
-                    return Step::Call(*call);
+                Ok(Arrival::Call(Request { state, name, connector, params })) => {
+                    return Step::Call(PendingCall {
+                        state,
+                        name,
+                        connector,
+                        params,
+                        progress: self.progress,
+                    });
                 }
                 Err(trouble) => {
                     self.progress.effects.push(Effect::Trouble(trouble));
@@ -280,13 +295,12 @@ impl<'a> Turn<'a> {
             .iter()
             .map(|(param, expression)| Ok((param.clone(), self.flow.engine.evaluate(expression, &scope)?)))
             .collect::<Result<_, String>>()?;
-        Ok(Arrival::Call(Box::new(PendingCall {
+        Ok(Arrival::Call(Request {
             state: name.to_owned(),
             name: call.connector.clone(),
             connector: declared.connector.clone(),
             params,
-            progress: self.progress.clone(),
-        })))
+        }))
     }
 
     /// Where a call leads with this result.
@@ -354,11 +368,7 @@ impl<'a> Turn<'a> {
 
     fn scope(&self) -> minijinja::Value {
         let variables = self.definition().variables.iter().map(String::as_str);
-        scope(variables, self.vars(), &self.progress.event, self.context)
-    }
-
-    fn vars(&self) -> &Map<String, Value> {
-        &self.progress.snapshot.vars
+        scope(variables, &self.progress.snapshot.vars, &self.progress.event, self.context)
     }
 
     fn save(&mut self, variable: &str, value: Value) -> Result<(), String> {

@@ -77,7 +77,7 @@ impl Engine {
     /// Checks an expression.
     pub(super) fn expression(&self, source: &str) -> Result<Expression, Mistake> {
         self.0.compile_expression(source).map_err(|error| mistake(&error))?;
-        self.check_callables(source, &[0..source.len()]).map(|()| Expression(source.to_owned()))
+        self.check_callables(source, &whole(source)).map(|()| Expression(source.to_owned()))
     }
 
     /// The names that a template looks up.
@@ -99,13 +99,7 @@ impl Engine {
         let source = expression.0.as_str();
         self.0.compile_expression(source).map_or_else(
             |_| Vec::new(),
-            |compiled| {
-                self.located(
-                    compiled.undeclared_variables(true),
-                    source,
-                    std::slice::from_ref(&(0..source.len())),
-                )
-            },
+            |compiled| self.located(compiled.undeclared_variables(true), source, &whole(source)),
         )
     }
 
@@ -193,9 +187,19 @@ impl Engine {
     }
 }
 
+/// Whether a text holds template code.
+pub(super) fn has_code(text: &str) -> bool {
+    text.contains("${") || text.contains("{%")
+}
+
 fn mistake(error: &Error) -> Mistake {
     let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     Mistake { message, at: error.range().unwrap_or_default() }
+}
+
+/// An expression is code as a whole.
+fn whole(expression: &str) -> [Range<usize>; 1] {
+    std::array::from_fn(|_| 0..expression.len())
 }
 
 fn pattern(regex: &str) -> Regex {

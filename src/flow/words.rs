@@ -3,8 +3,7 @@
 /// As it is compared: trimmed, in lower case, blanks in runs of one, without punctuation at the end (`1.`, `Hi!`).
 pub(super) fn normal(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    let kept =
-        words.trim_end_matches(|c: char| matches!(c, '.' | ',' | '!' | '?' | ')' | ':' | ';' | ' ')).len();
+    let kept = words.trim_end_matches(['.', ',', '!', '?', ')', ':', ';', ' ']).len();
     // A text of nothing but punctuation is itself: `?` may be a word for help.
     if kept > 0 {
         words.truncate(kept);

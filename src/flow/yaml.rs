@@ -222,7 +222,7 @@ mod tests {
         let Yaml::Scalar(text) = &entries[0].1.value else { panic!() };
         let second = text.rfind("${ x }").unwrap();
         let at = entries[0].1.part(source, text, second..second + 6);
-        assert_eq!((at.start, &source[at.clone()]), (source.rfind("${ x }").unwrap(), "${ x }"));
+        assert_eq!((at.start, &source[at]), (source.rfind("${ x }").unwrap(), "${ x }"));
     }
 
     #[test]

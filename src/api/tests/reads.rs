@@ -1,7 +1,10 @@
 //! Lists, single things, numbers.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use actix_web::HttpServer;
 use serde_json::json;
 
 use super::*;
@@ -227,4 +230,41 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
     let number = degraded.json()["numbers"][0].clone();
     assert_eq!((&number["status"], &number["waiting"]), (&json!("paused"), &json!(3)));
     assert_eq!(number["reason"], "Meta refuses the token (190)");
+}
+
+/// The whole answer to a request without a body, over a socket.
+async fn over_a_socket(to: SocketAddr, request: &'static str) -> String {
+    let exchange = move || {
+        let mut socket = TcpStream::connect(to).unwrap();
+        write!(socket, "{request}\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    tokio::task::spawn_blocking(exchange).await.unwrap()
+}
+
+#[actix_web::test]
+async fn the_door_is_served_by_several_workers_and_answers_head_without_a_body() {
+    let house = House::new().await;
+    let door = configure(house.deps.clone());
+    let server = HttpServer::new(move || App::new().configure(door.clone()))
+        .workers(2)
+        .disable_signals()
+        .bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap();
+    let address = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+
+    let whole = over_a_socket(address, "GET /api/whatsapp/health HTTP/1.1").await;
+    assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("\"status\":\"ok\""), "{whole}");
+    let head = over_a_socket(address, "HEAD /api/whatsapp/health HTTP/1.1").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    let closed = over_a_socket(address, "GET /api/whatsapp/messages HTTP/1.1").await;
+    assert!(closed.starts_with("HTTP/1.1 401") && closed.contains("www-authenticate: Bearer"), "{closed}");
+
+    handle.stop(true).await;
+    serving.await.unwrap().unwrap();
 }

@@ -7,6 +7,7 @@
 mod connectors;
 mod expect;
 mod graph;
+mod menus;
 mod sql;
 mod states;
 
@@ -17,10 +18,11 @@ use super::fields::{self, Fields};
 use super::functions::Functions;
 use super::problem::{Problem, Report};
 use super::scope;
-use super::template::{Engine, Expression, Mistake, Template, Use};
+use super::template::{Engine, Expression, Mistake, Template, Use, has_code};
 use super::words::{did_you_mean, normal};
 use super::yaml::{self, Key, Node, Span, Yaml};
 use crate::clock::{HOUR, Millis, SECOND, duration_ms};
+use crate::domain::outbound::TEXT_BODY_MAX;
 
 /// The version of the format that this program reads.
 const FORMAT: &str = "1";
@@ -243,6 +245,12 @@ impl Compiler<'_> {
         let name = format!("{owner}.{what} #{}", self.templates);
         match self.engine.add(&name, text) {
             Ok(template) => {
+                if !has_code(text) && text.trim().chars().count() > TEXT_BODY_MAX {
+                    let message = format!(
+                        "`{what}` is longer than {TEXT_BODY_MAX} characters: sent as several messages"
+                    );
+                    self.report.warn(&node.at, message);
+                }
                 let uses = self.engine.uses(&template);
                 self.note_uses(uses, node, text);
                 Some(template)

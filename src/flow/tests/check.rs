@@ -165,6 +165,15 @@ fn menus_that_do_not_fit_a_list_are_warned_of() {
 }
 
 #[test]
+fn a_text_that_needs_several_messages_is_warned_of() {
+    let found = problems_of(&format!("states:\n  main: {{ end: {} }}\n", "e".repeat(4097)));
+    assert!(
+        found[0].ends_with("`end` is longer than 4096 characters: sent as several messages"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn templates_and_expressions_are_compiled_and_their_names_known() {
     only_in_state(
         "{ end: 'a ${ now' }",

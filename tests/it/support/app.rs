@@ -1,0 +1,122 @@
+//! The app in this process, between a database and a local Meta.
+
+use std::time::Duration;
+
+use switchboard::app::{App, Parts};
+use switchboard::clock::Clock;
+use switchboard::config::{Config, Number, Secret};
+use switchboard::flow::Flow;
+use switchboard::sandbox::{LocalMeta, Settings};
+use switchboard::webhook;
+
+use super::database::Database;
+
+/// The API key of the tests.
+pub const API_KEY: &str = "test-key";
+
+/// An app, its Meta and its database.
+pub struct TestApp {
+    pub app: App,
+    pub meta: LocalMeta,
+    pub database: Database,
+    pub http: reqwest::Client,
+    config: Config,
+}
+
+impl TestApp {
+    /// With this flow, and whatever else `change` sets. Nothing is paced unless it says so.
+    pub async fn start(database: Database, flow: Flow, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(database, Parts::new(flow), change).await
+    }
+
+    pub async fn start_with(database: Database, parts: Parts, change: impl FnOnce(&mut Config)) -> Self {
+        let meta = local_meta().await;
+        let mut config = config(&database, &meta);
+        change(&mut config);
+        let app = App::start(config.clone(), parts).await.unwrap();
+        meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
+        Self { app, meta, database, http: super::wire::client(), config }
+    }
+
+    /// Stops the app in order and starts it again on the same database.
+    pub async fn restart(self, flow: Flow) -> Self {
+        let Self { app, meta, database, http, config } = self;
+        app.stop().await;
+        let app = App::start(config.clone(), Parts::new(flow)).await.unwrap();
+        meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
+        Self { app, meta, database, http, config }
+    }
+
+    pub fn webhook_url(&self) -> String {
+        format!("http://{}{}", self.app.addr(), webhook::PATH)
+    }
+
+    /// GET below `/api/whatsapp`, with the key: status and JSON.
+    pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
+        let answer = self.http.get(url).bearer_auth(API_KEY).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// POST below `/api/whatsapp`, with the key: status and JSON.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
+        let answer = self.http.post(url).bearer_auth(API_KEY).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// What the bot has said to `phone`, in order.
+    pub fn replies(&self, phone: &str) -> Vec<String> {
+        replies(&self.meta, phone)
+    }
+
+    /// Waits until every accepted event is done and every message is settled.
+    pub async fn settle(&self) {
+        super::until("everything to be done and sent", async || {
+            let backlog = self.app.store().backlog().await.unwrap();
+            let open = backlog.by_state.iter().any(|(state, _)| state != "dead");
+            (backlog.oldest_unfinished_at.is_none() && !open).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn stop(self) {
+        self.app.stop().await;
+        self.meta.stop().await;
+    }
+}
+
+/// What the bot has said to `phone` at this Meta, in order.
+pub fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
+    meta.transcript(phone)
+        .into_iter()
+        .filter(|entry| entry.from == switchboard::sandbox::Side::Business)
+        .map(|entry| entry.content.text.unwrap_or_default())
+        .collect()
+}
+
+pub async fn local_meta() -> LocalMeta {
+    LocalMeta::start(Settings::made_up("127.0.0.1:0".parse().unwrap()), Clock::system()).await.unwrap()
+}
+
+fn config(database: &Database, meta: &LocalMeta) -> Config {
+    let settings = meta.settings();
+    let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+    config.database.url = database.for_config();
+    config.meta.app_secret = Secret::new(settings.app_secret.clone());
+    config.meta.verify_token = Secret::new(settings.verify_token.clone());
+    config.meta.graph_url = meta.graph_url();
+    config.api_key = Secret::new(API_KEY);
+    config.pacing.messages_per_second = 0;
+    config.limits.shutdown_timeout = Duration::from_secs(5);
+    config.limits.http_workers = 2;
+    config.limits.actor_threads = 2;
+    config.numbers = vec![Number {
+        phone_number_id: settings.phone_number_id.clone(),
+        display_phone_number: None,
+        token: Secret::new(settings.token.clone()),
+        flow: None,
+        messages_per_second: 0,
+    }];
+    config
+}

@@ -1,0 +1,118 @@
+//! A real PostgreSQL server for the tests: started once, on a free port, in a temporary folder, and gone when the test
+//! program is. Where it is not installed, the tests that need it say so and pass.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Set by `.ci/run`: there, a missing PostgreSQL is a failure.
+const REQUIRED: &str = "SWITCHBOARD_TEST_POSTGRES";
+
+struct Server {
+    port: u16,
+    bin: PathBuf,
+    /// Held open: when this process ends, however it ends, the server's keeper reads the end of it and stops the server.
+    _keeper: Child,
+}
+
+/// The address of a fresh database; `None` where there is no server to be had.
+pub fn create_database() -> Option<String> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let server = SERVER.get_or_init(start).as_ref()?;
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let created = Command::new(server.bin.join("createdb"))
+        .args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "postgres", &name])
+        .status();
+    assert!(created.is_ok_and(|status| status.success()), "createdb failed");
+    Some(format!("postgres://postgres@127.0.0.1:{}/{name}", server.port))
+}
+
+fn start() -> Option<Server> {
+    let Some(bin) = find() else {
+        assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set and PostgreSQL is not installed");
+        // Not eprintln: what a passing test prints is not shown, and this has to be.
+        let _ = std::io::stderr().write_all(
+            b"\nLEFT OUT: the tests on PostgreSQL, because `initdb` and `postgres` are not installed\n",
+        );
+        return None;
+    };
+    let folder = std::env::temp_dir().join(format!("switchboard-test-pg-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let root = is_root();
+    if root {
+        let owned = Command::new("chown").arg("postgres").arg(&folder).status();
+        assert!(owned.is_ok_and(|status| status.success()), "PostgreSQL refuses to run as root, and there is no user `postgres`");
+    }
+    let data = folder.join("data");
+    let made = as_postgres(root, &bin.join("initdb"))
+        .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username=postgres", "-D"])
+        .arg(&data)
+        .stdout(Stdio::null())
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "initdb failed");
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let keeper = keep(root, &bin, &folder, &data, port);
+    for _ in 0..600 {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && answers(&bin, port) {
+            return Some(Server { port, bin, _keeper: keeper });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("PostgreSQL did not start");
+}
+
+/// Starts the server under a shell that stops it when its own standard input ends.
+fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child {
+    let script = r#"folder=$1; shift; "$@" >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$folder""#;
+    let server = as_postgres(root, &bin.join("postgres"));
+    let mut keeper = Command::new("sh");
+    keeper.args(["-c", script, "sh"]).arg(folder).arg(server.get_program()).args(server.get_args());
+    keeper.arg("-D").arg(data).args(["-p", &port.to_string()]);
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=300",
+        // The tests kill our program, not the machine.
+        "fsync=off",
+        "full_page_writes=off",
+    ] {
+        keeper.args(["-c", setting]);
+    }
+    keeper.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a shell")
+}
+
+fn answers(bin: &Path, port: u16) -> bool {
+    Command::new(bin.join("pg_isready"))
+        .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn as_postgres(root: bool, program: &Path) -> Command {
+    if !root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program);
+    command
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+}
+
+fn find() -> Option<PathBuf> {
+    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    debian.sort();
+    let tools = ["initdb", "postgres", "createdb", "pg_isready"];
+    debian.into_iter().rev().chain(on_path).find(|bin| tools.iter().all(|tool| bin.join(tool).exists()))
+}

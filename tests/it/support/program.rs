@@ -1,0 +1,112 @@
+//! The program as a process of its own, which can be killed.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use switchboard::sandbox::LocalMeta;
+use switchboard::webhook;
+use tempfile::TempDir;
+
+use super::app::API_KEY;
+
+/// `switchboard serve`, on a fixed address, so that it can come back there.
+pub struct Program {
+    child: Child,
+    addr: SocketAddr,
+    environment: Vec<(String, String)>,
+    _folder: TempDir,
+}
+
+impl Program {
+    /// Starts it against this Meta and database; `settings` are further environment variables.
+    pub async fn start(meta: &LocalMeta, database: &str, flow: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let flow_file = folder.path().join("flow.yaml");
+        std::fs::write(&flow_file, flow).unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let made_up = meta.settings();
+        let mut environment: Vec<(String, String)> = [
+            ("SWITCHBOARD_LISTEN", addr.to_string()),
+            ("DATABASE_URL", database.to_owned()),
+            ("WHATSAPP_PHONE_NUMBER_ID", made_up.phone_number_id.clone()),
+            ("WHATSAPP_API_TOKEN", made_up.token.clone()),
+            ("WHATSAPP_WEBHOOK_VERIFY_TOKEN", made_up.verify_token.clone()),
+            ("WHATSAPP_APP_SECRET", made_up.app_secret.clone()),
+            ("WHATSAPP_GRAPH_URL", meta.graph_url()),
+            ("SWITCHBOARD_API_KEY", API_KEY.to_owned()),
+            ("SWITCHBOARD_FLOW", flow_file.display().to_string()),
+            ("SWITCHBOARD_MESSAGES_PER_SECOND", "0".to_owned()),
+            ("SWITCHBOARD_LOG", "error".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let child = spawn(&environment, folder.path());
+        let mut program = Self { child, addr, environment, _folder: folder };
+        program.until_ready().await;
+        meta.set_webhook_url(&program.webhook_url()).unwrap();
+        program
+    }
+
+    pub fn webhook_url(&self) -> String {
+        format!("http://{}{}", self.addr, webhook::PATH)
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// SIGKILL, without a warning.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(&self.environment, self._folder.path());
+        self.until_ready().await;
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    async fn until_ready(&mut self) {
+        let http = super::wire::client();
+        let url = format!("http://{}/api/whatsapp/health", self.addr);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the program ended by itself: {status}");
+            }
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have been killed before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(environment: &[(String, String)], folder: &std::path::Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_switchboard"))
+        .arg("serve")
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the program starts")
+}
