@@ -120,9 +120,6 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     }
     let settle = Settle {
         id: outbound.id,
-        conversation: outbound.conversation,
-        phone_number_id: Arc::clone(&outbound.phone_number_id),
-        event_accepted_at: outbound.event_accepted_at,
         outcome: outcome.clone(),
     };
     loop {

@@ -1,6 +1,6 @@
 //! The outbound queue: claims, what became of attempts, and the rows that are left over from an earlier run.
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, Value};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Value};
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status};
@@ -15,7 +15,8 @@ use crate::store::{Attempted, Settle, SettleOutcome, bulk};
 pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<MessageId>, DbErr> {
     let sql = "update queue set state = 'claimed', attempts = attempts + 1 \
                where state <> 'dead' and id in ({ids}) returning conversation_id, id";
-    Ok(returning(scope, sql, messages).await?.into_iter().map(|(_, id)| id).collect())
+    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+    Ok(gone(&rows)?.into_iter().map(|(_, id)| id).collect())
 }
 
 /// Writes down what became of attempts. A message that a status has settled meanwhile stays settled.
@@ -52,12 +53,7 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
             }
         }
     }
-    let first_settled = remove(scope, &accepted).await?;
-    for settle in settles.iter().filter(|settle| first_settled.iter().any(|(_, id)| *id == settle.id)) {
-        let response_ms = scope.now - settle.event_accepted_at;
-        scope.tally.add_response(&settle.phone_number_id, response_ms);
-        scope.after.notes.push(Note::Replied(response_ms));
-    }
+    remove(scope, &accepted).await?;
     bury(scope, &dead).await?;
     let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
                from v where queue.id = v.id and queue.state <> 'dead'";
@@ -74,32 +70,40 @@ pub(crate) async fn settled_by_status(scope: &mut Scope<'_>, messages: &[i64]) -
     remove(scope, messages).await
 }
 
+/// Takes messages that Meta has out of the queue. Whoever is first to know of it, the sender or a status, ends the
+/// response time here.
 async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
-    let sql = "delete from queue where state <> 'dead' and id in ({ids}) returning conversation_id, id";
-    close(scope, sql, messages).await
+    let sql = "delete from queue where state <> 'dead' and id in ({ids}) \
+               returning conversation_id, id, phone_number_id, event_accepted_at";
+    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+    for row in &rows {
+        let (number, accepted_at): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        scope.tally.add_response(&number, scope.now - accepted_at);
+        scope.after.notes.push(Note::Replied(scope.now - accepted_at));
+    }
+    close(scope, &rows)
 }
 
 async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "update queue set state = 'dead' where state <> 'dead' and id in ({ids}) returning conversation_id, id";
-    close(scope, sql, messages).await
+    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+    close(scope, &rows)
 }
 
-/// Runs a statement that takes rows out of their lanes.
-async fn close(scope: &mut Scope<'_>, sql: &str, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
-    let gone = returning(scope, sql, messages).await?;
+/// Notes that these rows are out of their lanes.
+fn close(scope: &mut Scope<'_>, rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
+    let gone = gone(rows)?;
     for (conversation, _) in &gone {
         *scope.after.lanes.entry(conversation.0).or_default() -= 1;
     }
     Ok(gone)
 }
 
-/// Runs a statement over `{ids}` that returns the lane and the message of each row it changed.
-async fn returning(scope: &Scope<'_>, sql: &str, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
-    let mut changed = Vec::new();
-    for row in bulk::returning_ids(scope.tx, sql, messages).await? {
-        changed.push((ConversationId(row.try_get_by_index(0)?), MessageId(row.try_get_by_index(1)?)));
-    }
-    Ok(changed)
+/// The lane and the message of each row.
+fn gone(rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
+    rows.iter()
+        .map(|row| Ok((ConversationId(row.try_get_by_index(0)?), MessageId(row.try_get_by_index(1)?))))
+        .collect()
 }
 
 /// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`.

@@ -278,11 +278,11 @@ impl Store {
                 .filter(contact::Column::Id.is_in(rows.iter().map(|row| row.contact_id)))
                 .all(&db)
                 .await?;
-            let mut people: BTreeMap<i64, contact::Model> = people.into_iter().map(|row| (row.id, row)).collect();
+            let people: BTreeMap<i64, contact::Model> = people.into_iter().map(|row| (row.id, row)).collect();
             let view = |row: session::Model| StoredConversation {
                 id: ConversationId(row.id),
                 contact: ContactId(row.contact_id),
-                identity: people.remove(&row.contact_id).map(identity).unwrap_or_default(),
+                identity: people.get(&row.contact_id).cloned().map(identity).unwrap_or_default(),
                 phone_number_id: row.phone_number_id,
                 version: row.version,
                 state: row.state,

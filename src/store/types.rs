@@ -274,12 +274,6 @@ pub struct Outbound {
 pub struct Settle {
     /// The message.
     pub id: MessageId,
-    /// Its lane.
-    pub conversation: ConversationId,
-    /// The number that it left from.
-    pub phone_number_id: Arc<str>,
-    /// When the event behind it was accepted.
-    pub event_accepted_at: Millis,
     /// What.
     pub outcome: SettleOutcome,
 }

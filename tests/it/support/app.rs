@@ -91,7 +91,7 @@ pub fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
     meta.transcript(phone)
         .into_iter()
         .filter(|entry| entry.from == switchboard::sandbox::Side::Business)
-        .map(|entry| entry.content.text.unwrap_or_default())
+        .map(|entry| entry.content.text)
         .collect()
 }
 
