@@ -182,7 +182,8 @@ impl Running {
             let runtime = Arc::clone(runtime);
             Arbiter::with_tokio_rt(move || runtime)
         };
-        let mut arbiters: Vec<Arbiter> = (0..Limits::threads(limits.actor_threads)).map(|_| arbiter()).collect();
+        let mut arbiters: Vec<Arbiter> =
+            (0..Limits::threads(limits.actor_threads)).map(|_| arbiter()).collect();
         let places = arbiters.iter().map(Arbiter::handle).collect();
         arbiters.push(arbiter());
         let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
@@ -195,13 +196,8 @@ impl Running {
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
             SenderActor::new(Arc::new(counter), numbers, sender_board)
         });
-        let desk = Desk::new(
-            store.clone(),
-            flows,
-            metrics.clone(),
-            limits.turn_attempts,
-            limits.turn_timeout,
-        );
+        let desk =
+            Desk::new(store.clone(), flows, metrics.clone(), limits.turn_attempts, limits.turn_timeout);
         let (active, idle) = (limits.active_conversations, limits.conversation_idle);
         let router =
             Supervisor::start_in_arbiter(&switch, move |_| RouterActor::new(desk, places, active, idle));
@@ -236,7 +232,10 @@ impl Running {
             }
         };
         if tokio::time::timeout(timeout, orderly).await.is_err() {
-            tracing::warn!(?timeout, "not everything ended in time; what is left is taken up at the next start");
+            tracing::warn!(
+                ?timeout,
+                "not everything ended in time; what is left is taken up at the next start"
+            );
         }
         let _ = self.router.send(Close).await;
         self.beside.shutdown().await;
@@ -269,7 +268,8 @@ fn open_doors(
     board: &Board,
 ) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
-    let verify_token = config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
+    let verify_token =
+        config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
     let door = Arc::new(Door {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -290,7 +290,9 @@ fn open_doors(
     .disable_signals()
     .shutdown_timeout(config.limits.shutdown_timeout.as_secs())
     .bind(config.listen)
-    .with_context(|| format!("cannot listen on {}; set SWITCHBOARD_LISTEN to a free address", config.listen))?;
+    .with_context(|| {
+        format!("cannot listen on {}; set SWITCHBOARD_LISTEN to a free address", config.listen)
+    })?;
     let addr = server.addrs().first().copied().context("the listener has an address")?;
     let server = server.run();
     let handle = server.handle();

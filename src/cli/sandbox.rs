@@ -29,11 +29,14 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
     let flow = chosen_flow(&config)?;
     let (database, temporary) = match options.database {
         Some(path) => (path, false),
-        None => (std::env::temp_dir().join(format!("switchboard-sandbox-{}.db", Uuid::new_v4().simple())), true),
+        None => {
+            (std::env::temp_dir().join(format!("switchboard-sandbox-{}.db", Uuid::new_v4().simple())), true)
+        }
     };
-    let meta = LocalMeta::start(Settings::made_up(options.meta), Clock::system())
-        .await
-        .with_context(|| format!("the local Meta cannot listen on {}; choose another with --meta", options.meta))?;
+    let meta =
+        LocalMeta::start(Settings::made_up(options.meta), Clock::system()).await.with_context(|| {
+            format!("the local Meta cannot listen on {}; choose another with --meta", options.meta)
+        })?;
     let key = arrange(&mut config, &meta, &database)?;
     let app = App::start(config, Parts::new(flow)).await?;
     let phones = meta.settings().phones.iter().map(|phone| (phone.wa_id.as_str(), phone.name.as_str()));

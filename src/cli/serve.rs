@@ -8,7 +8,12 @@ use crate::webhook;
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     config.require_for_serve()?;
     let flow = chosen_flow(&config)?;
-    tracing::info!(flow = flow.name(), hash = flow.hash(), database = config.database.url.masked(), "starting");
+    tracing::info!(
+        flow = flow.name(),
+        hash = flow.hash(),
+        database = config.database.url.masked(),
+        "starting"
+    );
     if config.api_key.is_none() {
         tracing::warn!("SWITCHBOARD_API_KEY is not set: the REST API answers nobody");
     }

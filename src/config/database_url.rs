@@ -57,12 +57,7 @@ impl DatabaseUrl {
         };
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let query = if url.query().is_some() { "?…" } else { "" };
-        Some(format!(
-            "{}://{login}{}{port}{}{query}",
-            url.scheme(),
-            url.host_str()?,
-            url.path()
-        ))
+        Some(format!("{}://{login}{}{port}{}{query}", url.scheme(), url.host_str()?, url.path()))
     }
 }
 
@@ -80,15 +75,9 @@ mod tests {
     fn a_password_is_hidden_and_the_rest_is_shown() {
         for (url, masked) in [
             ("postgres://app:pw@db:5432/chat", "postgres://app:…@db:5432/chat"),
-            (
-                "postgresql://app@db/chat?password=pw",
-                "postgresql://app@db/chat?…",
-            ),
+            ("postgresql://app@db/chat?password=pw", "postgresql://app@db/chat?…"),
             ("postgres://db/chat", "postgres://db/chat"),
-            (
-                "sqlite://switchboard.db?mode=rwc",
-                "sqlite://switchboard.db?mode=rwc",
-            ),
+            ("sqlite://switchboard.db?mode=rwc", "sqlite://switchboard.db?mode=rwc"),
         ] {
             let url = DatabaseUrl::new(url).unwrap();
             assert_eq!(url.masked(), masked);

@@ -62,10 +62,8 @@ impl Environment {
     /// A warning for each name that looks like ours and is not: probably misspelt, certainly without effect.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let known: Vec<&str> = GROUPS
-            .iter()
-            .flat_map(|group| group.settings.iter().map(|row| row.env))
-            .collect();
+        let known: Vec<&str> =
+            GROUPS.iter().flat_map(|group| group.settings.iter().map(|row| row.env)).collect();
         self.0
             .keys()
             .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
@@ -93,9 +91,7 @@ fn unreadable_line(name: &str, text: &str, error: &dotenvy::Error) -> Problem {
     let line = match error {
         dotenvy::Error::LineParse(bad, _) => {
             let first = bad.lines().next().unwrap_or_default();
-            text.lines()
-                .position(|line| line.trim() == first.trim())
-                .map(|line| line + 1)
+            text.lines().position(|line| line.trim() == first.trim()).map(|line| line + 1)
         }
         _ => None,
     };
@@ -109,9 +105,7 @@ mod tests {
     use super::*;
 
     fn layered(process: &[(&str, &str)], dotenv: &str) -> Result<Environment, ConfigError> {
-        let process = process
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let process = process.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Environment::layered(process, ".env", dotenv)
     }
 
@@ -126,9 +120,7 @@ mod tests {
 
     #[test]
     fn a_line_of_dotenv_that_cannot_be_read_is_named_and_not_shown() {
-        let error = layered(&[], "A=1\nWHATSAPP_API_TOKEN=EAAsecret 'x\n")
-            .unwrap_err()
-            .to_string();
+        let error = layered(&[], "A=1\nWHATSAPP_API_TOKEN=EAAsecret 'x\n").unwrap_err().to_string();
         assert!(error.contains(".env:2") && !error.contains("EAA"), "{error}");
     }
 
@@ -136,23 +128,13 @@ mod tests {
     fn a_missing_dotenv_is_fine_and_a_folder_is_not() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Environment::of_process(&folder.path().join(".env")).is_ok());
-        assert!(
-            Environment::of_process(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("cannot read")
-        );
+        assert!(Environment::of_process(folder.path()).unwrap_err().to_string().contains("cannot read"));
     }
 
     #[test]
     fn a_misspelt_name_of_ours_is_told_and_the_names_of_others_are_not() {
         let environment = layered(
-            &[
-                ("SWITCHBOARD_LISTN", "x"),
-                ("WHATSAPP_XYZ", "x"),
-                ("PATH", "x"),
-                ("DATABASE_URL", "x"),
-            ],
+            &[("SWITCHBOARD_LISTN", "x"), ("WHATSAPP_XYZ", "x"), ("PATH", "x"), ("DATABASE_URL", "x")],
             "",
         );
         let warnings = environment.unwrap().warnings();

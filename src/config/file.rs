@@ -40,20 +40,12 @@ pub(super) struct File {
 
 /// Reads the file called `name`. What cannot be used goes to `problems`; a file that is not TOML says nothing.
 pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> File {
-    let mut reader = Reader {
-        name,
-        text,
-        file: File::default(),
-        problems,
-    };
+    let mut reader = Reader { name, text, file: File::default(), problems };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let place = reader.place(error.span().map_or(0, |span| span.start));
         // The message only: the whole error quotes the line, which may hold a secret.
-        reader.problems.push(Problem::Syntax {
-            place,
-            reason: error.message().to_owned(),
-        });
+        reader.problems.push(Problem::Syntax { place, reason: error.message().to_owned() });
     }
     if errors.is_empty() {
         reader.top(table.get_ref());
@@ -92,16 +84,10 @@ impl Reader<'_> {
     }
 
     fn setting(&mut self, key: String, at: usize, value: &DeValue<'_>) {
-        let known = GROUPS
-            .iter()
-            .any(|group| group.settings.iter().any(|row| group.key(row) == key));
+        let known = GROUPS.iter().any(|group| group.settings.iter().any(|row| group.key(row) == key));
         if !known {
             let suggestion = meant(&key);
-            self.problems.push(Problem::UnknownKey {
-                key,
-                place: self.place(at),
-                suggestion,
-            });
+            self.problems.push(Problem::UnknownKey { key, place: self.place(at), suggestion });
         } else if let Some(text) = plain_text(value) {
             let source = self.source(at);
             self.file.values.insert(key, Given { text, source });
@@ -115,22 +101,13 @@ impl Reader<'_> {
         let DeValue::Table(table) = entry.get_ref() else {
             return self.shape(NUMBERS, at, "written as [[numbers]]");
         };
-        let mut number = NumberTable {
-            place: self.place(at),
-            values: BTreeMap::new(),
-        };
+        let mut number = NumberTable { place: self.place(at), values: BTreeMap::new() };
         for (key, value) in table {
             let at = key.span().start;
             let field = key.get_ref().to_string();
             match plain_text(value.get_ref()) {
                 Some(text) => {
-                    number.values.insert(
-                        field,
-                        Given {
-                            text,
-                            source: self.source(at),
-                        },
-                    );
+                    number.values.insert(field, Given { text, source: self.source(at) });
                 }
                 None => self.shape(&format!("{NUMBERS}.{field}"), at, "a single value"),
             }
@@ -140,19 +117,12 @@ impl Reader<'_> {
 
     fn shape(&mut self, key: &str, at: usize, wanted: &'static str) {
         let place = self.place(at);
-        self.problems.push(Problem::Shape {
-            key: key.to_owned(),
-            place,
-            wanted,
-        });
+        self.problems.push(Problem::Shape { key: key.to_owned(), place, wanted });
     }
 
     fn source(&self, at: usize) -> Source {
         let line = 1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-        Source::File {
-            name: self.name.to_owned(),
-            line,
-        }
+        Source::File { name: self.name.to_owned(), line }
     }
 
     fn place(&self, at: usize) -> String {
@@ -162,23 +132,13 @@ impl Reader<'_> {
 
 /// The key or table that an unknown `key` was probably meant to be; its environment variable is understood too.
 fn meant(key: &str) -> Option<String> {
-    let rows = || {
-        GROUPS
-            .iter()
-            .flat_map(|group| group.settings.iter().map(move |row| (group.key(row), row.env)))
-    };
+    let rows =
+        || GROUPS.iter().flat_map(|group| group.settings.iter().map(move |row| (group.key(row), row.env)));
     if let Some((key, _)) = rows().find(|(_, env)| env.eq_ignore_ascii_case(key)) {
         return Some(key);
     }
-    let tables = GROUPS
-        .iter()
-        .map(|group| group.name)
-        .filter(|name| !name.is_empty())
-        .chain([NUMBERS]);
-    let names: Vec<String> = rows()
-        .map(|(key, _)| key)
-        .chain(tables.map(str::to_owned))
-        .collect();
+    let tables = GROUPS.iter().map(|group| group.name).filter(|name| !name.is_empty()).chain([NUMBERS]);
+    let names: Vec<String> = rows().map(|(key, _)| key).chain(tables.map(str::to_owned)).collect();
     nearest(key, names.iter().map(String::as_str)).map(str::to_owned)
 }
 

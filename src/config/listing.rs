@@ -25,16 +25,10 @@ impl Config {
         }
         for group in number::GROUPS {
             heading(&mut out, group);
-            write_line(
-                &mut out,
-                format_args!("# Each stands in a [[numbers]] table with these keys:"),
-            );
+            write_line(&mut out, format_args!("# Each stands in a [[numbers]] table with these keys:"));
             for row in group.settings {
                 let allowed = (row.about)().allowed;
-                write_line(
-                    &mut out,
-                    format_args!("#   {}:{} Allowed: {allowed}.", row.field, row.doc),
-                );
+                write_line(&mut out, format_args!("#   {}:{} Allowed: {allowed}.", row.field, row.doc));
             }
         }
         for entry in &self.numbers {
@@ -58,22 +52,12 @@ fn heading<T>(out: &mut String, group: &Group<T>) {
 }
 
 fn setting(out: &mut String, row: &Setting<Config>, shown: Shown, source: &Source) {
-    let default = if row.default.is_empty() {
-        "none"
-    } else {
-        row.default
-    };
+    let default = if row.default.is_empty() { "none" } else { row.default };
     let allowed = (row.about)().allowed;
     out.push('\n');
     write_line(out, format_args!("#{}", row.doc));
     write_line(out, format_args!("# Allowed: {allowed}."));
-    write_line(
-        out,
-        format_args!(
-            "# Default: {default}. Environment: {}. Now from: {source}.",
-            row.env
-        ),
-    );
+    write_line(out, format_args!("# Default: {default}. Environment: {}. Now from: {source}.", row.env));
     value(out, row.field, shown);
 }
 
@@ -88,11 +72,7 @@ fn value(out: &mut String, field: &str, shown: Shown) {
 /// A number as a number, all else as a TOML string. Rules let no control characters pass.
 fn toml_value(text: &str) -> String {
     let number = text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
-    if number {
-        text.to_owned()
-    } else {
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    }
+    if number { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
 fn write_line(out: &mut String, line: std::fmt::Arguments<'_>) {

@@ -73,11 +73,7 @@ pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result
         Ok(text) => text,
         Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {
-            return Err(Problem::Unreadable {
-                path: name,
-                reason: error.to_string(),
-            }
-            .into());
+            return Err(Problem::Unreadable { path: name, reason: error.to_string() }.into());
         }
     };
     let mut problems = Vec::new();
@@ -94,14 +90,9 @@ fn build(
     for group in table::GROUPS {
         for row in group.settings {
             let key = group.key(row);
-            let from_env = env(row.env)
-                .map(|text| text.trim().to_owned())
-                .filter(|text| !text.is_empty());
+            let from_env = env(row.env).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
             let given = match from_env {
-                Some(text) => Some(Given {
-                    text,
-                    source: Source::Environment { name: row.env },
-                }),
+                Some(text) => Some(Given { text, source: Source::Environment { name: row.env } }),
                 None => file.values.remove(&key),
             };
             let Some(Given { text, source }) = given else {
@@ -115,22 +106,14 @@ fn build(
         }
     }
     config.numbers = number::numbers(&config, file.numbers, &mut problems);
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(ConfigError { problems })
-    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
 }
 
 #[cfg(test)]
 fn from_texts(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let mut problems = Vec::new();
     let file = file::read("switchboard.toml", toml, &mut problems);
-    let env = |name: &str| {
-        env.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+    let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     build(file, &env, problems)
 }
 

@@ -47,12 +47,7 @@ mod tests {
 
     #[test]
     fn the_distance_counts_single_changes() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("kitten", "sitting", 3),
-            ("abc", "abc", 0),
-            ("", "ab", 2),
-        ] {
+        for (a, b, expected) in [("", "", 0), ("kitten", "sitting", 3), ("abc", "abc", 0), ("", "ab", 2)] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
             assert_eq!(distance(b, a), expected, "{b} {a}");
         }
@@ -64,10 +59,7 @@ mod tests {
         assert_eq!(nearest("lsiten", known), Some("listen"));
         assert_eq!(nearest("limits.turn-timeout", known), Some("limits.turn_timeout"));
         assert_eq!(nearest("turn_timeout", known), Some("limits.turn_timeout"));
-        assert_eq!(
-            nearest("database.send_timeout", known),
-            Some("limits.send_timeout")
-        );
+        assert_eq!(nearest("database.send_timeout", known), Some("limits.send_timeout"));
         assert_eq!(nearest("colour", known), None);
     }
 }

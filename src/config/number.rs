@@ -35,14 +35,8 @@ pub(super) fn numbers(config: &Config, tables: Vec<NumberTable>, problems: &mut 
         let Some(number) = number(config, table, problems) else {
             continue;
         };
-        if numbers
-            .iter()
-            .any(|other| other.phone_number_id == number.phone_number_id)
-        {
-            problems.push(Problem::NumberTwice {
-                place,
-                id: number.phone_number_id,
-            });
+        if numbers.iter().any(|other| other.phone_number_id == number.phone_number_id) {
+            problems.push(Problem::NumberTwice { place, id: number.phone_number_id });
         } else {
             numbers.push(number);
         }
@@ -76,11 +70,7 @@ fn number(config: &Config, table: NumberTable, problems: &mut Vec<Problem>) -> O
         let key = format!("numbers.{field}");
         let Some(row) = rows.clone().find(|row| row.field == field) else {
             let suggestion = nearest(&field, rows.clone().map(|row| row.field)).map(str::to_owned);
-            problems.push(Problem::UnknownKey {
-                key,
-                place: source.to_string(),
-                suggestion,
-            });
+            problems.push(Problem::UnknownKey { key, place: source.to_string(), suggestion });
             continue;
         };
         if !(row.read)(&mut number, &text) {

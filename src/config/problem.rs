@@ -79,12 +79,7 @@ impl Problem {
     /// The complaint about `text`, which the rule of `key` does not allow.
     pub(super) fn wrong(key: String, from: Source, text: &str, about: About) -> Self {
         let given = (!about.secret).then(|| text.to_owned());
-        Self::Wrong {
-            key,
-            from,
-            given,
-            allowed: about.allowed,
-        }
+        Self::Wrong { key, from, given, allowed: about.allowed }
     }
 }
 
@@ -99,10 +94,7 @@ fn given_text(given: Option<&str>) -> String {
     match given {
         None => " has a wrong value".to_owned(),
         Some(given) if given.chars().count() > GIVEN_SHOWN_MAX => {
-            format!(
-                " is `{}…`",
-                given.chars().take(GIVEN_SHOWN_MAX).collect::<String>()
-            )
+            format!(" is `{}…`", given.chars().take(GIVEN_SHOWN_MAX).collect::<String>())
         }
         Some(given) => format!(" is `{given}`"),
     }
@@ -131,8 +123,6 @@ impl std::error::Error for ConfigError {}
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }

@@ -53,31 +53,16 @@ impl<T: 'static> Rule<T> {
     }
 
     fn hidden(self, show: impl Fn(&T) -> Shown + 'static) -> Self {
-        Self {
-            secret: true,
-            show: Box::new(show),
-            ..self
-        }
+        Self { secret: true, show: Box::new(show), ..self }
     }
 
     /// The same rule for a value that may be absent: empty text is absence.
     pub(super) fn optional(self) -> Rule<Option<T>> {
-        let Self {
-            allowed,
-            secret,
-            read,
-            show,
-        } = self;
+        let Self { allowed, secret, read, show } = self;
         Rule {
             allowed,
             secret,
-            read: Box::new(move |text| {
-                if text.is_empty() {
-                    Some(None)
-                } else {
-                    read(text).map(Some)
-                }
-            }),
+            read: Box::new(move |text| if text.is_empty() { Some(None) } else { read(text).map(Some) }),
             show: Box::new(move |value| value.as_ref().map_or(Shown::NotSet, &show)),
         }
     }
@@ -108,29 +93,17 @@ where
     T: FromStr + PartialOrd + Display + 'static,
 {
     let allowed = format!("{} to {} {unit}", range.start(), range.end());
-    Rule::new(
-        allowed,
-        move |text| text.parse().ok().filter(|value| range.contains(value)),
-        T::to_string,
-    )
+    Rule::new(allowed, move |text| text.parse().ok().filter(|value| range.contains(value)), T::to_string)
 }
 
 /// A time span in human form.
 pub(super) fn duration(range: RangeInclusive<Duration>) -> Rule<Duration> {
     let show = |span: &Duration| SpanPrinter::new().unsigned_duration_to_string(span);
-    let allowed = format!(
-        "{} to {}, written like 250ms, 30s, 15m or 1h",
-        show(range.start()),
-        show(range.end())
-    );
+    let allowed =
+        format!("{} to {}, written like 250ms, 30s, 15m or 1h", show(range.start()), show(range.end()));
     Rule::new(
         allowed,
-        move |text| {
-            SpanParser::new()
-                .parse_unsigned_duration(text)
-                .ok()
-                .filter(|span| range.contains(span))
-        },
+        move |text| SpanParser::new().parse_unsigned_duration(text).ok().filter(|span| range.contains(span)),
         show,
     )
 }
@@ -141,16 +114,9 @@ pub(super) const MIB: usize = KIB * KIB;
 
 /// A size in bytes, in human form.
 pub(super) fn size(range: RangeInclusive<usize>) -> Rule<usize> {
-    let allowed = format!(
-        "{} to {}, written like 512KiB, 4MiB or 4194304",
-        bytes(*range.start()),
-        bytes(*range.end())
-    );
-    Rule::new(
-        allowed,
-        move |text| read_bytes(text).filter(|size| range.contains(size)),
-        |size| bytes(*size),
-    )
+    let allowed =
+        format!("{} to {}, written like 512KiB, 4MiB or 4194304", bytes(*range.start()), bytes(*range.end()));
+    Rule::new(allowed, move |text| read_bytes(text).filter(|size| range.contains(size)), |size| bytes(*size))
 }
 
 fn read_bytes(text: &str) -> Option<usize> {
@@ -190,29 +156,14 @@ where
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     Rule::new(
         words.join(" or "),
-        move |text| {
-            choices
-                .iter()
-                .find(|(word, _)| text.eq_ignore_ascii_case(word))
-                .map(|(_, value)| *value)
-        },
-        move |value| {
-            choices
-                .iter()
-                .find(|(_, known)| known == value)
-                .map_or("", |(word, _)| word)
-                .to_owned()
-        },
+        move |text| choices.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, value)| *value),
+        move |value| choices.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word).to_owned(),
     )
 }
 
 /// Any text.
 pub(super) fn text() -> Rule<String> {
-    Rule::new(
-        "text without line breaks",
-        |text| is_line(text).then(|| text.to_owned()),
-        String::clone,
-    )
+    Rule::new("text without line breaks", |text| is_line(text).then(|| text.to_owned()), String::clone)
 }
 
 fn is_line(text: &str) -> bool {
@@ -250,11 +201,7 @@ pub(super) fn database_url() -> Rule<DatabaseUrl> {
     )
     .hidden(|url| {
         let masked = url.masked();
-        if masked == url.expose() {
-            Shown::Plain(masked)
-        } else {
-            Shown::Hidden(masked)
-        }
+        if masked == url.expose() { Shown::Plain(masked) } else { Shown::Hidden(masked) }
     })
 }
 
@@ -316,12 +263,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_written_as_people_write_them() {
         let rule = duration(Duration::from_millis(1)..=Duration::from_hours(1));
-        for (text, ms) in [
-            ("15m", 900_000),
-            ("30s", 30_000),
-            ("250ms", 250),
-            ("1m 30s", 90_000),
-        ] {
+        for (text, ms) in [("15m", 900_000), ("30s", 30_000), ("250ms", 250), ("1m 30s", 90_000)] {
             let span = Duration::from_millis(ms);
             assert_eq!(rule.read(text), Some(span));
             assert_eq!(rule.show(&span), Shown::Plain(text.to_owned()));
@@ -339,31 +281,16 @@ mod tests {
 
     #[test]
     fn what_is_nearly_right_is_still_wrong() {
-        for wrong in [
-            "+49170",
-            "12 34",
-            "",
-            "your_id",
-            "123456789012345678901234567890123",
-        ] {
+        for wrong in ["+49170", "12 34", "", "your_id", "123456789012345678901234567890123"] {
             assert_eq!(meta_id().read(wrong), None, "{wrong}");
         }
         for wrong in ["26.0", "v26", "v.0", "vx.y", "v26.0/x"] {
             assert_eq!(graph_version().read(wrong), None, "{wrong}");
         }
-        for wrong in [
-            "ftp://x",
-            "graph.facebook.com",
-            "https://u:p@x",
-            "https://x?y=1",
-            "https://",
-        ] {
+        for wrong in ["ftp://x", "graph.facebook.com", "https://u:p@x", "https://x?y=1", "https://"] {
             assert_eq!(web_url().read(wrong), None, "{wrong}");
         }
-        assert_eq!(
-            web_url().read("http://127.0.0.1:9/"),
-            Some("http://127.0.0.1:9".to_owned())
-        );
+        assert_eq!(web_url().read("http://127.0.0.1:9/"), Some("http://127.0.0.1:9".to_owned()));
         assert!(secret().read("a\nb").is_none() && secret().read("").is_none());
         assert_eq!(switch().read("TRUE"), Some(true));
         assert_eq!(switch().read("maybe"), None);

@@ -17,9 +17,7 @@ pub struct Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`switchboard serve` cannot start:")?;
-        self.problems
-            .iter()
-            .try_for_each(|problem| write!(f, "\n  - {problem}"))?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))?;
         f.write_str("\n`switchboard sandbox` needs none of this and makes up its own.")
     }
 }
@@ -62,11 +60,7 @@ impl Config {
                 "WHATSAPP_GRAPH_URL is {url}: the token would cross the network unencrypted; use https"
             ));
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Missing { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Missing { problems }) }
     }
 }
 
@@ -83,11 +77,7 @@ fn not_set(field: &str) -> String {
 /// Whether requests to `url` would cross a network in plain text.
 fn is_exposed(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return true };
-    let host = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     url.scheme() != "https" && !loopback
 }
@@ -120,30 +110,18 @@ mod tests {
         let missing = config.require_for_serve().unwrap_err();
         assert_eq!(missing.problems.len(), 1);
         assert!(missing.problems[0].contains("number 2"), "{missing}");
-        assert!(
-            from_texts(text, &[("WHATSAPP_API_TOKEN", "t")])
-                .unwrap()
-                .require_for_serve()
-                .is_ok()
-        );
+        assert!(from_texts(text, &[("WHATSAPP_API_TOKEN", "t")]).unwrap().require_for_serve().is_ok());
     }
 
     #[test]
     fn plain_http_is_for_this_machine_only() {
-        for fine in [
-            "https://graph.facebook.com",
-            "http://127.0.0.1:1",
-            "http://[::1]:1",
-            "http://localhost",
-        ] {
+        for fine in ["https://graph.facebook.com", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"]
+        {
             assert!(!is_exposed(fine), "{fine}");
         }
-        for wrong in [
-            "http://graph.facebook.com",
-            "http://10.0.0.1",
-            "http://127.0.0.1.example.com",
-            "nothing",
-        ] {
+        for wrong in
+            ["http://graph.facebook.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "nothing"]
+        {
             assert!(is_exposed(wrong), "{wrong}");
         }
     }

@@ -54,10 +54,7 @@ pub(super) struct About {
 
 impl<T> From<Rule<T>> for About {
     fn from(rule: Rule<T>) -> Self {
-        Self {
-            allowed: rule.allowed,
-            secret: rule.secret,
-        }
+        Self { allowed: rule.allowed, secret: rule.secret }
     }
 }
 

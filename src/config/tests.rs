@@ -15,12 +15,7 @@ const SECRETS: [(&str, &str); 6] = [
 ];
 
 fn problems(toml: &str, env: &[(&str, &str)]) -> Vec<String> {
-    from_texts(toml, env)
-        .unwrap_err()
-        .problems
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    from_texts(toml, env).unwrap_err().problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -30,10 +25,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.database.url.expose(), "sqlite://switchboard.db?mode=rwc");
     assert_eq!(config.meta.graph_url, "https://graph.facebook.com");
     assert_eq!(config.meta.graph_version, "v26.0");
-    assert_eq!(
-        (config.pacing.messages_per_second, config.pacing.pair),
-        (80, true)
-    );
+    assert_eq!((config.pacing.messages_per_second, config.pacing.pair), (80, true));
     assert_eq!(config.limits.webhook_body_bytes, 4 * 1024 * 1024);
     assert_eq!(config.limits.conversation_idle, Duration::from_mins(15));
     assert_eq!(config.limits.ambiguous_policy, AmbiguousPolicy::Resend);
@@ -44,30 +36,19 @@ fn without_anything_the_defaults_hold() {
 #[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let toml = "listen = '127.0.0.1:1'\n[pacing]\nmessages_per_second = 1_000\npair = false\n";
-    let config = from_texts(
-        toml,
-        &[
-            ("SWITCHBOARD_LISTEN", " 127.0.0.1:2 "),
-            ("SWITCHBOARD_PAIR_PACING", ""),
-        ],
-    )
-    .unwrap();
+    let config =
+        from_texts(toml, &[("SWITCHBOARD_LISTEN", " 127.0.0.1:2 "), ("SWITCHBOARD_PAIR_PACING", "")])
+            .unwrap();
     assert_eq!(config.listen.port(), 2);
     assert_eq!(config.pacing.messages_per_second, 1_000);
     assert!(!config.pacing.pair, "an empty variable is not set");
     let listing = config.listing();
-    assert!(
-        listing.contains("Environment: SWITCHBOARD_LISTEN. Now from: SWITCHBOARD_LISTEN."),
-        "{listing}"
-    );
+    assert!(listing.contains("Environment: SWITCHBOARD_LISTEN. Now from: SWITCHBOARD_LISTEN."), "{listing}");
     assert!(
         listing.contains("Environment: SWITCHBOARD_PAIR_PACING. Now from: switchboard.toml:4."),
         "{listing}"
     );
-    assert!(
-        listing.contains("Environment: DATABASE_URL. Now from: default."),
-        "{listing}"
-    );
+    assert!(listing.contains("Environment: DATABASE_URL. Now from: default."), "{listing}");
 }
 
 #[test]
@@ -80,38 +61,23 @@ fn every_row_has_a_name_of_its_own_and_says_what_it_does() {
                 "{} is there twice",
                 row.field
             );
-            assert!(
-                !row.env.is_empty() && row.doc.trim_end().ends_with('.'),
-                "{}: `{}`",
-                row.field,
-                row.doc
-            );
+            assert!(!row.env.is_empty() && row.doc.trim_end().ends_with('.'), "{}: `{}`", row.field, row.doc);
         }
     }
 }
 
 #[test]
 fn every_setting_is_in_the_listing() {
-    let listing = from_texts("[[numbers]]\nphone_number_id = 7\n", &[])
-        .unwrap()
-        .listing();
+    let listing = from_texts("[[numbers]]\nphone_number_id = 7\n", &[]).unwrap().listing();
     for group in GROUPS {
         for row in group.settings {
             for part in [row.field, row.env, row.default, row.doc] {
-                assert!(
-                    listing.contains(part),
-                    "{part} of {} is missing in\n{listing}",
-                    row.field
-                );
+                assert!(listing.contains(part), "{part} of {} is missing in\n{listing}", row.field);
             }
         }
     }
     for row in number::GROUPS.iter().flat_map(|group| group.settings) {
-        assert!(
-            listing.contains(row.doc),
-            "{} is missing in\n{listing}",
-            row.field
-        );
+        assert!(listing.contains(row.doc), "{} is missing in\n{listing}", row.field);
     }
 }
 
@@ -122,11 +88,7 @@ fn the_listing_is_a_file_that_says_the_same() {
     let config = from_texts(toml, &[("WHATSAPP_PHONE_NUMBER_ID", "100")]).unwrap();
     let again = from_texts(&config.listing(), &[]).unwrap();
     let values = |config: &Config| -> Vec<_> {
-        GROUPS
-            .iter()
-            .flat_map(|group| group.settings)
-            .map(|row| (row.field, (row.show)(config)))
-            .collect()
+        GROUPS.iter().flat_map(|group| group.settings).map(|row| (row.field, (row.show)(config))).collect()
     };
     assert_eq!(values(&again), values(&config));
     assert_eq!(format!("{:?}", again.numbers), format!("{:?}", config.numbers));
@@ -145,12 +107,7 @@ fn a_secret_is_in_no_listing_and_no_debug() {
         listing.contains("# api_key: set") && listing.contains("# url: postgres://app:…@db/chat"),
         "{listing}"
     );
-    assert!(
-        from_texts("", &[])
-            .unwrap()
-            .listing()
-            .contains("# api_key: not set")
-    );
+    assert!(from_texts("", &[]).unwrap().listing().contains("# api_key: not set"));
 }
 
 #[test]
@@ -194,10 +151,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
 #[test]
 fn all_problems_are_told_at_once_with_key_source_value_and_mend() {
     let toml = "listen = 8000\nlimits = 3\napi_key = ['x']\n[pacing]\npair = 'perhaps'\n";
-    let env = [
-        ("SWITCHBOARD_TURN_TIMEOUT", "30"),
-        ("SWITCHBOARD_UNFINISHED_EVENTS", "999"),
-    ];
+    let env = [("SWITCHBOARD_TURN_TIMEOUT", "30"), ("SWITCHBOARD_UNFINISHED_EVENTS", "999")];
     let all = problems(toml, &env);
     assert_eq!(all.len(), 6, "{all:#?}");
     let all = all.join("\n");
@@ -215,10 +169,7 @@ fn all_problems_are_told_at_once_with_key_source_value_and_mend() {
 
 #[test]
 fn text_that_is_not_toml_is_told_with_its_line_beside_the_other_mistakes() {
-    let all = problems(
-        "listen = '127.0.0.1:1'\nflow = = 1\n",
-        &[("SWITCHBOARD_LOG", "a=b=c")],
-    );
+    let all = problems("listen = '127.0.0.1:1'\nflow = = 1\n", &[("SWITCHBOARD_LOG", "a=b=c")]);
     assert!(all[0].starts_with("switchboard.toml:2: "), "{all:?}");
     assert!(all.last().unwrap().contains("SWITCHBOARD_LOG"), "{all:?}");
 }
@@ -281,12 +232,7 @@ fn a_number_needs_an_id_of_its_own() {
 fn a_file_that_is_asked_for_has_to_be_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
-    assert!(
-        load(Some(&path), &|_| None)
-            .unwrap_err()
-            .to_string()
-            .contains("cannot read")
-    );
+    assert!(load(Some(&path), &|_| None).unwrap_err().to_string().contains("cannot read"));
     std::fs::write(&path, "listen = '127.0.0.1:9'\n").unwrap();
     assert_eq!(load(Some(&path), &|_| None).unwrap().listen.port(), 9);
 }

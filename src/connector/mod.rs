@@ -18,7 +18,12 @@ pub enum Called {
 }
 
 /// Calls `connector`, which the flow knows as `name`.
-pub async fn call(store: &Store, name: &str, connector: &Connector, params: &BTreeMap<String, Value>) -> Called {
+pub async fn call(
+    store: &Store,
+    name: &str,
+    connector: &Connector,
+    params: &BTreeMap<String, Value>,
+) -> Called {
     let result = match connector {
         Connector::Query { sql, rows_max, timeout } => {
             store.query(sql, params, *rows_max, *timeout).await.map(CallResult::Rows)
@@ -29,7 +34,11 @@ pub async fn call(store: &Store, name: &str, connector: &Connector, params: &BTr
             .map(|number| CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
             .map_err(|error| error.to_string()),
         Connector::Write { sql } => {
-            return Called::Write(SqlWrite { connector: name.to_owned(), sql: sql.clone(), params: params.clone() });
+            return Called::Write(SqlWrite {
+                connector: name.to_owned(),
+                sql: sql.clone(),
+                params: params.clone(),
+            });
         }
     };
     Called::Result(result.unwrap_or_else(|error| {

@@ -46,7 +46,11 @@ impl Memory {
                 reason: error.to_string(),
             })?
         };
-        let flow = if session.flow_hash.is_empty() { flows.current() } else { flows.find(&session.flow_hash).await? };
+        let flow = if session.flow_hash.is_empty() {
+            flows.current()
+        } else {
+            flows.find(&session.flow_hash).await?
+        };
         Ok(Some((Self { session, snapshot, flow }, found.unfinished)))
     }
 

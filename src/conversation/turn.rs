@@ -120,7 +120,8 @@ async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error>
         let (turn, after) = work_out(desk, &memory, event, &refused).await?;
         match desk.store.commit_turn(turn).await? {
             TurnReply::Committed => {
-                let seconds = Duration::from_millis((desk.store.clock().now() - event.accepted_at).unsigned_abs());
+                let seconds =
+                    Duration::from_millis((desk.store.clock().now() - event.accepted_at).unsigned_abs());
                 desk.metrics.turn(TurnOutcome::Done, seconds.as_secs_f64());
                 return Ok(Ended::Done(Box::new(after)));
             }
@@ -272,7 +273,9 @@ impl Draft<'_> {
         for effect in transition.effects {
             match effect {
                 Effect::Send(message) => self.say(MessageId(desk.store.ids().next()), message, None),
-                Effect::HandOff => tracing::info!(conversation = %self.event.conversation, "handed off to a person"),
+                Effect::HandOff => {
+                    tracing::info!(conversation = %self.event.conversation, "handed off to a person")
+                }
                 Effect::Timeout { after_ms } => timeout = Some(after_ms),
                 Effect::Chose { state, option } => self.chosen.push((state, option)),
                 Effect::Trouble(trouble) => {

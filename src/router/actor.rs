@@ -85,7 +85,8 @@ impl RouterActor {
         workload: Arc<Workload>,
     ) -> actix::Addr<ConversationActor> {
         let desk = Arc::clone(&self.desk);
-        let start = move |_: &mut Context<ConversationActor>| ConversationActor::new(conversation, desk, workload);
+        let start =
+            move |_: &mut Context<ConversationActor>| ConversationActor::new(conversation, desk, workload);
         let shard = usize::from(conversation.shard().unsigned_abs());
         match self.arbiters.get(shard % self.arbiters.len().max(1)) {
             Some(arbiter) => Supervisor::start_in_arbiter(arbiter, start),

@@ -65,7 +65,8 @@ impl SenderActor {
             lanes.add_number(Arc::clone(&number.phone_number_id), pacing, counter.limits.in_flight_max);
             board.update(&number.phone_number_id, |_| {});
         }
-        let numbers = numbers.into_iter().map(|number| (Arc::clone(&number.phone_number_id), number)).collect();
+        let numbers =
+            numbers.into_iter().map(|number| (Arc::clone(&number.phone_number_id), number)).collect();
         Self { counter, clock, numbers, lanes, board, alarm: None, halted: false }
     }
 

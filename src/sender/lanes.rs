@@ -104,7 +104,9 @@ impl Lanes {
 
     /// Lines up the lanes that have slept long enough, as far as the pair limit lets them.
     fn wake(&mut self, now: Millis) {
-        while let Some((due_at, conversation)) = self.asleep.first().copied().filter(|(due_at, _)| *due_at <= now) {
+        while let Some((due_at, conversation)) =
+            self.asleep.first().copied().filter(|(due_at, _)| *due_at <= now)
+        {
             self.asleep.remove(&(due_at, conversation));
             let Some(lane) = self.lanes.get_mut(&conversation) else { continue };
             match self.pairs.admit(conversation) {
@@ -149,7 +151,10 @@ impl Lanes {
         until: Millis,
         change: impl FnOnce(&mut Outbound),
     ) {
-        let settled = matches!(self.lanes.get(&conversation), Some(Lane { state: State::Posting { settled: true }, .. }));
+        let settled = matches!(
+            self.lanes.get(&conversation),
+            Some(Lane { state: State::Posting { settled: true }, .. })
+        );
         self.land(conversation);
         if settled {
             return self.drop_message(conversation, message, now);
@@ -207,9 +212,9 @@ impl Lanes {
     /// Whether a message whose lane is empty would leave at once.
     #[must_use]
     pub fn is_flowing(&self, now: Millis) -> bool {
-        self.lines
-            .values()
-            .all(|line| line.ready.is_empty() && line.paused_until <= now && line.in_flight < line.in_flight_max)
+        self.lines.values().all(|line| {
+            line.ready.is_empty() && line.paused_until <= now && line.in_flight < line.in_flight_max
+        })
     }
 
     /// Whether nothing is being posted.
@@ -224,7 +229,8 @@ impl Lanes {
     }
 
     fn land(&mut self, conversation: ConversationId) {
-        let number = self.lanes.get(&conversation).and_then(Lane::head).map(|head| Arc::clone(&head.phone_number_id));
+        let number =
+            self.lanes.get(&conversation).and_then(Lane::head).map(|head| Arc::clone(&head.phone_number_id));
         if let Some(line) = number.and_then(|number| self.lines.get_mut(&number)) {
             line.in_flight = line.in_flight.saturating_sub(1);
         }

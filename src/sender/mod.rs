@@ -69,7 +69,8 @@ impl Board {
     #[must_use]
     pub fn numbers(&self) -> Vec<(Arc<str>, NumberState)> {
         let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut numbers: Vec<_> = board.iter().map(|(number, state)| (Arc::clone(number), state.clone())).collect();
+        let mut numbers: Vec<_> =
+            board.iter().map(|(number, state)| (Arc::clone(number), state.clone())).collect();
         numbers.sort_by(|a, b| a.0.cmp(&b.0));
         numbers
     }

@@ -118,10 +118,7 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
         counter.metrics.send(SendOutcome::Failed);
         tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, reason = %attempt.failure, "a message failed");
     }
-    let settle = Settle {
-        id: outbound.id,
-        outcome: outcome.clone(),
-    };
+    let settle = Settle { id: outbound.id, outcome: outcome.clone() };
     loop {
         match counter.store.settle(settle.clone()).await {
             Ok(()) | Err(Error::Closed) => break,
@@ -134,8 +131,12 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     let attempts = outbound.attempts;
     match outcome {
         SettleOutcome::Accepted { .. } | SettleOutcome::Failed { .. } => Next::GoOn,
-        SettleOutcome::Retry { due_at, .. } => Next::Sleep { until: due_at, state: QueueState::Ready, attempts },
-        SettleOutcome::Ambiguous { until, .. } => Next::Sleep { until, state: QueueState::Ambiguous, attempts },
+        SettleOutcome::Retry { due_at, .. } => {
+            Next::Sleep { until: due_at, state: QueueState::Ready, attempts }
+        }
+        SettleOutcome::Ambiguous { until, .. } => {
+            Next::Sleep { until, state: QueueState::Ambiguous, attempts }
+        }
     }
 }
 

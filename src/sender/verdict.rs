@@ -84,9 +84,7 @@ fn refusal(refused: &Refused, outbound: &Outbound, limits: &Limits, now: Millis)
         Policy::PairPause => {
             Verdict::only(retry(attempt, pair_pause(outbound.attempts), outbound, limits, now))
         }
-        Policy::Backoff => {
-            Verdict::only(retry(attempt, pause(backoff(outbound)), outbound, limits, now))
-        }
+        Policy::Backoff => Verdict::only(retry(attempt, pause(backoff(outbound)), outbound, limits, now)),
         Policy::Wait(wait) => Verdict::only(retry(attempt, pause(wait), outbound, limits, now)),
         Policy::SlowNumber => number_rests(attempt, pause(SLOW_PAUSE), refused, outbound, limits, now),
         Policy::PauseNumber => number_rests(attempt, pause(TOKEN_PAUSE), refused, outbound, limits, now),
@@ -200,7 +198,9 @@ mod tests {
         for (attempts, seconds) in [(1, 1), (2, 4)] {
             let verdict = judged(refused(131_056, 400), attempts);
             assert!(verdict.pause.is_none());
-            assert!(matches!(verdict.settle, SettleOutcome::Retry { due_at, .. } if due_at == NOW + seconds * 1_000));
+            assert!(
+                matches!(verdict.settle, SettleOutcome::Retry { due_at, .. } if due_at == NOW + seconds * 1_000)
+            );
         }
         assert!(matches!(judged(refused(131_056, 400), 3).settle, SettleOutcome::Failed { .. }));
     }

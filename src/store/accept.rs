@@ -97,7 +97,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
 }
 
 async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {
-    let rows: Vec<webhook::ActiveModel> = candidates.iter().map(|candidate| webhook_row(scope, candidate)).collect();
+    let rows: Vec<webhook::ActiveModel> =
+        candidates.iter().map(|candidate| webhook_row(scope, candidate)).collect();
     let mut inserted = HashSet::with_capacity(rows.len());
     for part in bulk::parts(&rows) {
         let insert = webhook::Entity::insert_many(part.iter().cloned())
@@ -173,7 +174,9 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     let (state, reason) = match body {
         IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
         IncomingBody::Status { .. } => ("done", None),
-        IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => ("accepted", None),
+        IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => {
+            ("accepted", None)
+        }
     };
     let wamid = match body {
         IncomingBody::Message { message, .. } => message.wamid.clone(),

@@ -108,7 +108,12 @@ async fn expect_setting(db: &DatabaseConnection, sql: &str, allowed: &[&str]) ->
 async fn warn_unless(db: &DatabaseConnection, sql: &str, wanted: &str) -> Result<(), Error> {
     let found = setting(db, sql).await?;
     if found != wanted {
-        tracing::warn!(setting = sql, found, wanted, "the database server can lose commits when the machine fails");
+        tracing::warn!(
+            setting = sql,
+            found,
+            wanted,
+            "the database server can lose commits when the machine fails"
+        );
     }
     Ok(())
 }

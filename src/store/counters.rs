@@ -23,7 +23,11 @@ impl Tally {
         self.add(phone_number_id, &format!("response:{}", response_bucket(response_ms)), 1);
     }
 
-    pub(crate) async fn write(&mut self, tx: &sea_orm::DatabaseTransaction, now: Millis) -> Result<(), DbErr> {
+    pub(crate) async fn write(
+        &mut self,
+        tx: &sea_orm::DatabaseTransaction,
+        now: Millis,
+    ) -> Result<(), DbErr> {
         let hour = now - now.rem_euclid(HOUR);
         let mut rows = Vec::with_capacity(self.0.len() * 2);
         for ((number, name), by) in &self.0 {
@@ -36,7 +40,8 @@ impl Tally {
                 ]);
             }
         }
-        let add = "on conflict (phone_number_id, hour, name) do update set value = counter.value + excluded.value";
+        let add =
+            "on conflict (phone_number_id, hour, name) do update set value = counter.value + excluded.value";
         bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], rows, add).await
     }
 }
@@ -52,7 +57,11 @@ fn response_bucket(response_ms: Millis) -> i64 {
 
 /// The longest response time, in milliseconds, that falls into `bucket`.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a response time in milliseconds")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a response time in milliseconds"
+)]
 pub fn response_bucket_ms(bucket: i64) -> Millis {
     (2f64.powf(bucket as f64 / BUCKETS_PER_DOUBLING) - 1.0).round() as i64
 }
@@ -65,7 +74,10 @@ mod tests {
     fn a_bucket_tells_the_response_time_to_within_nine_per_cent() {
         for response_ms in [0, 1, 2, 7, 50, 99, 100, 1_000, 59_999, 86_400_000] {
             let told = response_bucket_ms(response_bucket(response_ms));
-            assert!(told >= response_ms && told <= response_ms + response_ms / 10 + 1, "{response_ms} {told}");
+            assert!(
+                told >= response_ms && told <= response_ms + response_ms / 10 + 1,
+                "{response_ms} {told}"
+            );
         }
     }
 }

@@ -33,10 +33,7 @@ const SHIFTS: [(&str, &str, &str, i64); 4] = [
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn fill<'a>(
-    store: &Store,
-    phones: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Error> {
+pub async fn fill<'a>(store: &Store, phones: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Error> {
     let now = store.clock().now();
     let mut writes = Vec::new();
     let mut number = 0;

@@ -95,7 +95,9 @@ impl Lookup {
 
         let mut unread = Vec::new();
         for (identity, number) in wanted {
-            let Some(contact) = keys(identity).find_map(|key| lookup.people.get(&key).copied()) else { continue };
+            let Some(contact) = keys(identity).find_map(|key| lookup.people.get(&key).copied()) else {
+                continue;
+            };
             let line = (contact, (*number).to_owned());
             match scope.directory.lines.get(&line) {
                 Some(conversation) => lookup.found(line, *conversation),
@@ -103,7 +105,8 @@ impl Lookup {
             }
         }
         for part in bulk::parts(&unread) {
-            let rows = session::Entity::find().filter(session::Column::ContactId.is_in(part)).all(scope.tx).await?;
+            let rows =
+                session::Entity::find().filter(session::Column::ContactId.is_in(part)).all(scope.tx).await?;
             for row in rows {
                 let line = (row.contact_id, row.phone_number_id);
                 scope.after.learnt.push(Learnt::Line(line.clone(), row.id));

@@ -41,8 +41,8 @@ mod writer;
 pub use counters::response_bucket_ms;
 pub use recovery::{Activation, DueTimer};
 pub use types::{
-    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, Outbound, Outgoing, QueueState, Session, Settle,
-    SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, Outbound, Outgoing, QueueState, Session,
+    Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
 };
 
 pub use writer::KnownFlow;

@@ -204,13 +204,18 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn list_messages(&self, filter: MessageFilter, page: Page) -> Result<Vec<StoredMessage>, Error> {
+    pub async fn list_messages(
+        &self,
+        filter: MessageFilter,
+        page: Page,
+    ) -> Result<Vec<StoredMessage>, Error> {
         self.read(move |db| async move {
             let mut select = page!(message::Entity::find(), message::Column::Id, page);
             let mut contact = filter.contact.map(|id| id.0);
             if let Some(person) = &filter.person {
                 use crate::store::entity::alias;
-                let row = alias::Entity::find().filter(alias::Column::Value.eq(person.as_str())).one(&db).await?;
+                let row =
+                    alias::Entity::find().filter(alias::Column::Value.eq(person.as_str())).one(&db).await?;
                 let Some(row) = row else { return Ok(Vec::new()) };
                 contact = Some(row.contact_id);
             }
@@ -238,7 +243,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find_message(&self, id: MessageId) -> Result<Option<StoredMessage>, Error> {
-        self.read(move |db| async move { Ok(message::Entity::find_by_id(id.0).one(&db).await?.map(stored_message)) }).await
+        self.read(move |db| async move {
+            Ok(message::Entity::find_by_id(id.0).one(&db).await?.map(stored_message))
+        })
+        .await
     }
 
     /// A page of people, newest first.
@@ -521,8 +529,9 @@ mod tests {
 
     #[test]
     fn percentiles_are_read_off_the_buckets() {
-        let counts: BTreeMap<String, i64> =
-            [("response:0", 50), ("response:8", 45), ("response:80", 5)].map(|(k, v)| (k.to_owned(), v)).into();
+        let counts: BTreeMap<String, i64> = [("response:0", 50), ("response:8", 45), ("response:80", 5)]
+            .map(|(k, v)| (k.to_owned(), v))
+            .into();
         let all = statistics(counts);
         assert_eq!((all.responses, all.response_p50_ms, all.response_p95_ms), (100, Some(0), Some(1)));
         assert_eq!(all.response_p99_ms, Some(1023));

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
-    Value,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
 };
 
 use crate::clock::Millis;
@@ -44,7 +44,9 @@ impl Store {
     pub async fn activate(&self, conversation: ConversationId) -> Result<Option<Activation>, Error> {
         self.read(move |db| async move {
             // The session first: an event that is done in between is then found not to be open any more.
-            let Some(row) = session::Entity::find_by_id(conversation.0).one(&db).await? else { return Ok(None) };
+            let Some(row) = session::Entity::find_by_id(conversation.0).one(&db).await? else {
+                return Ok(None);
+            };
             let person = contact::Entity::find_by_id(row.contact_id).one(&db).await?;
             let open = webhook::Entity::find()
                 .filter(webhook::Column::State.eq("accepted"))
@@ -187,8 +189,12 @@ pub(crate) async fn retry(scope: &mut Scope<'_>, id: EventId) -> Result<bool, Db
 
 pub(crate) async fn keep_flow(scope: &Scope<'_>, flow: &KnownFlow) -> Result<(), DbErr> {
     let columns = ["hash", "name", "source", "first_used_at"];
-    let row: Vec<Value> =
-        vec![flow.hash.clone().into(), flow.name.clone().into(), flow.source.clone().into(), scope.now.into()];
+    let row: Vec<Value> = vec![
+        flow.hash.clone().into(),
+        flow.name.clone().into(),
+        flow.source.clone().into(),
+        scope.now.into(),
+    ];
     bulk::insert(scope.tx, "flow", &columns, vec![row], "on conflict (hash) do nothing").await
 }
 
@@ -259,7 +265,8 @@ async fn outbound_of(db: &DatabaseConnection, rows: &[queue::Model]) -> Result<V
         .all(db)
         .await?;
     let people: HashMap<i64, contact::Model> = people.into_iter().map(|person| (person.id, person)).collect();
-    let messages: HashMap<i64, message::Model> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let messages: HashMap<i64, message::Model> =
+        messages.into_iter().map(|message| (message.id, message)).collect();
     Ok(rows.iter().filter_map(|row| outbound_row(row, messages.get(&row.id)?, &people)).collect())
 }
 

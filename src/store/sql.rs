@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, JsonValue, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, JsonValue, QueryResult,
+    Statement, Value,
+};
 use serde_json::Map;
 
 use crate::store::writer::Scope;
@@ -30,20 +33,41 @@ impl Store {
         let rows = self.read(move |db| async move {
             let statement = bind(db.get_database_backend(), trimmed(&sql), &params);
             let rows = async {
-                let stream = JsonValue::find_by_statement(statement).stream(&db).await?;
-                stream.take(rows_max).try_collect::<Vec<JsonValue>>().await
+                let stream = sea_orm::StreamTrait::stream_raw(&db, statement).await?;
+                let rows = stream.take(rows_max).map(|row| columns(&row?));
+                rows.try_collect::<Vec<Map<String, JsonValue>>>().await
             };
             match tokio::time::timeout(timeout, rows).await {
                 Ok(rows) => Ok(rows?),
                 Err(_) => Err(Error::Setup(format!("the query took longer than {timeout:?}"))),
             }
         });
-        let rows = rows.await.map_err(|error| shortened(&error.to_string()))?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| if let JsonValue::Object(columns) = row { Some(columns) } else { None })
-            .collect())
+        rows.await.map_err(|error| shortened(&error.to_string()))
     }
+}
+
+/// A row as a map. SeaORM reads by declared types and leaves out what has none or an unknown one; on SQLite that is every
+/// computed column (`sum(planned)`), which is read by the type of its value here.
+fn columns(row: &QueryResult) -> Result<Map<String, JsonValue>, DbErr> {
+    let JsonValue::Object(mut columns) = JsonValue::from_query_result(row, "")? else {
+        return Err(DbErr::Type("a row is not a map of columns".to_owned()));
+    };
+    for (index, name) in row.column_names().into_iter().enumerate() {
+        if !columns.contains_key(&name) {
+            let value = computed(row, index).ok_or_else(|| {
+                DbErr::Type(format!("the type of column `{name}` cannot be read; cast it to text or bigint"))
+            })?;
+            columns.insert(name, value);
+        }
+    }
+    Ok(columns)
+}
+
+fn computed(row: &QueryResult, index: usize) -> Option<JsonValue> {
+    let whole = row.try_get_by_index::<Option<i64>>(index).map(JsonValue::from);
+    let number = || row.try_get_by_index::<Option<f64>>(index).map(JsonValue::from);
+    let text = || row.try_get_by_index::<Option<String>>(index).map(JsonValue::from);
+    whole.or_else(|_| number()).or_else(|_| text()).ok()
 }
 
 /// Runs a flow's write within the turn's transaction.
@@ -126,8 +150,10 @@ mod tests {
 
     #[test]
     fn names_are_bound_and_quotes_comments_and_casts_are_left_alone() {
-        let params = BTreeMap::from([("me".to_owned(), "49'; drop table x".into()), ("n".to_owned(), 3.into())]);
-        let sql = "select ':me', a::text -- :me\n from t /* :n */ where p = :me and n in (:n, :n) and x = :other";
+        let params =
+            BTreeMap::from([("me".to_owned(), "49'; drop table x".into()), ("n".to_owned(), 3.into())]);
+        let sql =
+            "select ':me', a::text -- :me\n from t /* :n */ where p = :me and n in (:n, :n) and x = :other";
         let bound = bind(DbBackend::Sqlite, sql, &params);
         assert_eq!(
             bound.sql,

@@ -131,7 +131,9 @@ pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(
             .all(scope.tx)
             .await?;
         for row in rows {
-            let Some(message) = known.iter().find(|(_, wamid)| *wamid == row.wamid).map(|(id, _)| *id) else { continue };
+            let Some(message) = known.iter().find(|(_, wamid)| *wamid == row.wamid).map(|(id, _)| *id) else {
+                continue;
+            };
             done.push(row.id);
             if let Some(crate::meta::webhook::Body::Status(update)) =
                 crate::meta::webhook::parse_payload(&row.payload).map(|item| item.body)
@@ -200,7 +202,16 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<V
         }
     }
     let columns = [
-        "id", "status", "wamid", "accepted_at", "sent_at", "delivered_at", "read_at", "failed_at", "error_code", "error",
+        "id",
+        "status",
+        "wamid",
+        "accepted_at",
+        "sent_at",
+        "delivered_at",
+        "read_at",
+        "failed_at",
+        "error_code",
+        "error",
         "pricing",
     ];
     let set = "update message set status = v.status, wamid = v.wamid, accepted_at = v.accepted_at, \
@@ -211,8 +222,20 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<V
 }
 
 fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<Value> {
-    let (id, number, stored_rank, mut wamid, mut accepted, mut sent, mut delivered, mut read, mut failed, mut code, mut error, mut pricing) =
-        stored;
+    let (
+        id,
+        number,
+        stored_rank,
+        mut wamid,
+        mut accepted,
+        mut sent,
+        mut delivered,
+        mut read,
+        mut failed,
+        mut code,
+        mut error,
+        mut pricing,
+    ) = stored;
     let before = of_rank(stored_rank);
     let mut status = before;
     for change in changes {

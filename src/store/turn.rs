@@ -9,7 +9,9 @@ use crate::domain::ids::ConversationId;
 use crate::store::entity::{message, queue};
 use crate::store::statuses::rank;
 use crate::store::writer::{Abort, Reply, Scope};
-use crate::store::{Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, sql, text};
+use crate::store::{
+    Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, sql, text,
+};
 
 /// Commits `turns`, all of them or none.
 pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
@@ -47,7 +49,15 @@ async fn finish_events(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
 
 async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
     let columns = [
-        "id", "version", "flow_hash", "state", "snapshot", "handed_off", "timer_generation", "last_inbound_at", "updated_at",
+        "id",
+        "version",
+        "flow_hash",
+        "state",
+        "snapshot",
+        "handed_off",
+        "timer_generation",
+        "last_inbound_at",
+        "updated_at",
     ];
     let rows: Vec<Vec<Value>> = turns
         .iter()
@@ -108,8 +118,7 @@ async fn save_timers(scope: &Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
     }
     bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &cleared).await?;
     let columns = ["conversation_id", "shard", "generation", "due_at"];
-    let replace =
-        "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
+    let replace = "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
     bulk::insert(scope.tx, "timer", &columns, set, replace).await
 }
 
@@ -147,7 +156,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             scope.tally.add(number, "status:queued", 1);
         }
         if !turn.messages.is_empty() {
-            *scope.after.lanes.entry(conversation.0).or_default() += i64::try_from(turn.messages.len()).unwrap_or(0);
+            *scope.after.lanes.entry(conversation.0).or_default() +=
+                i64::try_from(turn.messages.len()).unwrap_or(0);
         }
     }
     for part in bulk::parts(&messages) {

@@ -238,7 +238,9 @@ impl QueueState {
     /// The state with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Ready, Self::Claimed, Self::Ambiguous, Self::Dead].into_iter().find(|state| state.as_str() == name)
+        [Self::Ready, Self::Claimed, Self::Ambiguous, Self::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == name)
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -185,7 +186,9 @@ impl Writer {
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         match recovery::open_lanes(&self.db).await {
             Ok(lanes) => self.open_lanes = lanes,
-            Err(error) => tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one"),
+            Err(error) => {
+                tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
+            }
         }
         let mut jobs = Vec::with_capacity(self.batch_max);
         while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
@@ -232,7 +235,9 @@ impl Writer {
             tally: Tally::default(),
         };
         let applied = match apply(&mut scope, jobs).await {
-            Ok(replies) => scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from),
+            Ok(replies) => {
+                scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from)
+            }
             Err(abort) => Err(abort),
         };
         let after = scope.after;

@@ -78,21 +78,12 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let parsed = parse(filter).ok_or_else(|| LoggingError::Filter {
-        filter: filter.to_owned(),
-    })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_writer(writer);
+    let parsed = parse(filter).ok_or_else(|| LoggingError::Filter { filter: filter.to_owned() })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
         LogFormat::Human => Box::new(builder.with_ansi(colours).finish()),
         LogFormat::Json => Box::new(
-            builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(true)
-                .finish(),
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(true).finish(),
         ),
     })
 }
@@ -140,9 +131,7 @@ mod tests {
 
     #[test]
     fn a_human_line_is_plain_text_without_a_terminal() {
-        let text = logged(LogFormat::Human, "info", || {
-            tracing::info!(messages = 2, "committed")
-        });
+        let text = logged(LogFormat::Human, "info", || tracing::info!(messages = 2, "committed"));
         assert!(
             text.contains("committed") && text.contains("messages=2") && !text.contains('\u{1b}'),
             "{text}"

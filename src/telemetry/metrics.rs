@@ -22,13 +22,11 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const PREFIX: &str = "switchboard";
 
 /// Buckets of what should take milliseconds, in seconds.
-const FAST_SECONDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const FAST_SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Buckets of what Meta, its pacing and a backlog take part in, in seconds.
-const SLOW_SECONDS: [f64; 14] = [
-    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
-];
+const SLOW_SECONDS: [f64; 14] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 /// Buckets of the jobs in one commit.
 const JOBS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
@@ -99,10 +97,7 @@ impl All {
     /// Series that exist from the start, at zero, so that a rate over the first event is seen.
     fn with_known_labels(self) -> Self {
         for reason in Refusal::ALL {
-            drop(
-                self.webhooks_refused
-                    .get_or_create(&[("reason", reason.as_str())]),
-            );
+            drop(self.webhooks_refused.get_or_create(&[("reason", reason.as_str())]));
         }
         for outcome in TurnOutcome::ALL {
             drop(self.turns.get_or_create(&[("outcome", outcome.as_str())]));
@@ -152,10 +147,7 @@ impl Metrics {
 
     /// A webhook request was refused.
     pub fn refused(&self, reason: Refusal) {
-        self.0
-            .webhooks_refused
-            .get_or_create(&[("reason", reason.as_str())])
-            .inc();
+        self.0.webhooks_refused.get_or_create(&[("reason", reason.as_str())]).inc();
     }
 
     /// An event was kept, and nobody acts on it.
@@ -241,13 +233,7 @@ impl Metrics {
 
     /// An HTTP request was answered. `route` is the pattern that matched (`/api/whatsapp/messages`), never the path.
     pub fn http_request(&self, route: &str, status: u16) {
-        self.0
-            .http_requests
-            .get_or_create(&Answer {
-                route: route.to_owned(),
-                status,
-            })
-            .inc();
+        self.0.http_requests.get_or_create(&Answer { route: route.to_owned(), status }).inc();
     }
 }
 
@@ -287,11 +273,7 @@ mod tests {
     fn every_metric_is_in_the_text_with_its_value() {
         let text = used().encode();
         for line in [
-            concat!(
-                "switchboard_build_info{version=\"",
-                env!("CARGO_PKG_VERSION"),
-                "\"} 1"
-            ),
+            concat!("switchboard_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "switchboard_start_time_seconds 1700000000.5",
             "switchboard_events_accepted_total{kind=\"message\"} 1",
             "switchboard_events_accepted_total{kind=\"status\"} 1",
@@ -320,10 +302,7 @@ mod tests {
             "switchboard_statuses_parked_total 1",
             "switchboard_http_requests_total{route=\"/api/{\\\"odd\\\"}\",status=\"200\"} 1",
         ] {
-            assert!(
-                text.lines().any(|known| known == line),
-                "{line} is missing in\n{text}"
-            );
+            assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");
         }
     }
 
@@ -349,10 +328,6 @@ mod tests {
         let clone = metrics.clone();
         metrics.duplicate();
         assert!(clone.encode().contains("switchboard_events_duplicate_total 1"));
-        assert!(
-            Metrics::new()
-                .encode()
-                .contains("switchboard_events_duplicate_total 0")
-        );
+        assert!(Metrics::new().encode().contains("switchboard_events_duplicate_total 0"));
     }
 }

@@ -80,7 +80,9 @@ async fn verify(door: web::Data<Door>, asked: web::Query<Handshake>) -> HttpResp
             HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(challenge)
         }
         _ => {
-            tracing::warn!("a webhook verification was refused: the verify token is not ours, or it is no verification");
+            tracing::warn!(
+                "a webhook verification was refused: the verify token is not ours, or it is no verification"
+            );
             HttpResponse::Forbidden().body("verification refused\n")
         }
     }
@@ -91,7 +93,11 @@ fn same(one: &str, other: &str) -> bool {
     Sha256::digest(one).ct_eq(&Sha256::digest(other)).into()
 }
 
-async fn receive(request: HttpRequest, body: Result<web::Bytes, actix_web::Error>, door: web::Data<Door>) -> HttpResponse {
+async fn receive(
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+    door: web::Data<Door>,
+) -> HttpResponse {
     let began_at = door.store.clock().now();
     let answer = answer(&request, body, &door).await;
     let took = door.store.clock().now() - began_at;
@@ -108,7 +114,8 @@ async fn answer(
         Ok(body) => body,
         Err(error) if error.as_response_error().status_code() == 413 => {
             door.metrics.refused(Refusal::TooLarge);
-            return HttpResponse::PayloadTooLarge().body(format!("a body may have {} bytes\n", door.body_max));
+            return HttpResponse::PayloadTooLarge()
+                .body(format!("a body may have {} bytes\n", door.body_max));
         }
         Err(error) => return HttpResponse::from_error(error),
     };
@@ -128,7 +135,8 @@ async fn answer(
 
 async fn accept(door: &Door, body: &[u8]) -> HttpResponse {
     let incoming = read(door, body);
-    let wanted = incoming.iter().filter(|incoming| matches!(incoming.body, IncomingBody::Message { .. })).count();
+    let wanted =
+        incoming.iter().filter(|incoming| matches!(incoming.body, IncomingBody::Message { .. })).count();
     let Some(room) = door.store.reserve(wanted) else {
         door.metrics.refused(Refusal::Overload);
         return come_again(door);
@@ -158,7 +166,11 @@ fn read(door: &Door, body: &[u8]) -> Vec<Incoming> {
     match parse(body) {
         Ok(items) => items.into_iter().map(|item| incoming(item, &door.numbers)).collect(),
         Err(unreadable) => {
-            tracing::warn!(reason = unreadable.reason, bytes = body.len(), "a signed body cannot be read; it is kept");
+            tracing::warn!(
+                reason = unreadable.reason,
+                bytes = body.len(),
+                "a signed body cannot be read; it is kept"
+            );
             let digest = Sha256::digest(body);
             let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             vec![Incoming {
@@ -185,7 +197,9 @@ fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
                 Body::Other { field } => field,
             },
             phone_number_id,
-            reason: "this phone number id is not one of ours; name it in WHATSAPP_PHONE_NUMBER_ID or [[numbers]]".to_owned(),
+            reason:
+                "this phone number id is not one of ours; name it in WHATSAPP_PHONE_NUMBER_ID or [[numbers]]"
+                    .to_owned(),
         },
         (Body::Message(message), Some(phone_number_id)) => IncomingBody::Message { phone_number_id, message },
         (Body::Message(_), None) => IncomingBody::Kept {
@@ -194,9 +208,11 @@ fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
             reason: "it does not say which number of ours it is for".to_owned(),
         },
         (Body::Status(update), phone_number_id) => IncomingBody::Status { phone_number_id, update },
-        (Body::Other { field }, phone_number_id) => {
-            IncomingBody::Kept { kind: field, phone_number_id, reason: "nothing acts on this kind".to_owned() }
-        }
+        (Body::Other { field }, phone_number_id) => IncomingBody::Kept {
+            kind: field,
+            phone_number_id,
+            reason: "nothing acts on this kind".to_owned(),
+        },
     };
     Incoming { dedupe_key, payload, body }
 }

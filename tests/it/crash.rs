@@ -46,7 +46,9 @@ on_both!(six_kills_lose_nothing_and_double_nothing, async |database: Database| {
         let answer = http.get(url).bearer_auth(crate::support::app::API_KEY).send().await.ok()?;
         let stats: serde_json::Value = answer.json().await.ok()?;
         let open = stats["unfinished_events"] != 0
-            || stats["queue"]["by_state"].as_object().is_some_and(|states| states.values().any(|rows| *rows != 0));
+            || stats["queue"]["by_state"]
+                .as_object()
+                .is_some_and(|states| states.values().any(|rows| *rows != 0));
         (!open).then_some(stats)
     })
     .await;

@@ -2,12 +2,17 @@
 //!
 //! Tests that need a database run on SQLite and, where one can be started, on a real PostgreSQL of their own.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod support;
 
+mod command;
 mod containment;
 mod crash;
 mod door;
 mod journey;
 mod load;
+mod overload;
 mod passivation;
 mod recovery;
+mod store;

@@ -27,6 +27,7 @@ states:
   wait:
     ask: "${ event.text }, and first ${ noted }"
     expect: text
+    save: said
     globals: off
     go: wait
 "#;
@@ -63,13 +64,15 @@ fn fifty_thousand_conversations_under_a_limit_of_five_thousand() {
             let url = format!("http://{}/metrics", program.addr());
             let answer = http.get(url).bearer_auth(crate::support::app::API_KEY).send().await.unwrap();
             let text = answer.text().await.unwrap();
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+            let line =
+                text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
             line.rsplit(' ').next().unwrap().parse().unwrap()
         };
         let at_rest = async |turns: usize| {
             until("all turns", async || {
                 let done = metric("switchboard_turns_total{outcome=\"done\"}").await;
-                let waiting = metric("switchboard_queue_depth").await + metric("switchboard_unfinished_events").await;
+                let waiting =
+                    metric("switchboard_queue_depth").await + metric("switchboard_unfinished_events").await;
                 (done >= turns as f64 && waiting == 0.0).then_some(())
             })
             .await;
@@ -93,7 +96,11 @@ fn fifty_thousand_conversations_under_a_limit_of_five_thousand() {
         }
         for number in 0..CONVERSATIONS {
             let said = replies(&meta, &phone(number));
-            assert_eq!(said.last().unwrap(), &format!("recall, and first the number is {number}"), "{said:?}");
+            assert_eq!(
+                said.last().unwrap(),
+                &format!("recall, and first the number is {number}"),
+                "{said:?}"
+            );
         }
         meta.stop().await;
     });

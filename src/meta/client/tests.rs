@@ -177,7 +177,10 @@ fn settings_that_cannot_work_are_refused() {
     let slow = Settings { connect_timeout: Duration::from_secs(30), ..settings(1) };
     assert!(matches!(refused(&slow), BadSetting::Timeouts { .. }));
     assert!(matches!(refused(&Settings { version: "26".into(), ..settings(1) }), BadSetting::Version(_)));
-    assert!(matches!(refused(&Settings { token: Secret::new(" ").unwrap(), ..settings(1) }), BadSetting::Token));
+    assert!(matches!(
+        refused(&Settings { token: Secret::new(" ").unwrap(), ..settings(1) }),
+        BadSetting::Token
+    ));
 }
 
 #[tokio::test]

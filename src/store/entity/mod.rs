@@ -2,13 +2,13 @@
 //! the edge of the store.
 #![expect(unreachable_pub, reason = "the macros of the entities write `pub`")]
 
-pub(crate) mod webhook;
-pub(crate) mod contact;
 pub(crate) mod alias;
-pub(crate) mod session;
-pub(crate) mod message;
-pub(crate) mod queue;
 pub(crate) mod attempt;
-pub(crate) mod timer;
+pub(crate) mod contact;
 pub(crate) mod counter;
 pub(crate) mod flow;
+pub(crate) mod message;
+pub(crate) mod queue;
+pub(crate) mod session;
+pub(crate) mod timer;
+pub(crate) mod webhook;

@@ -12,24 +12,28 @@ use switchboard::webhook;
 use super::database::Database;
 
 /// The API key of the tests.
-pub const API_KEY: &str = "test-key";
+pub(crate) const API_KEY: &str = "test-key";
 
 /// An app, its Meta and its database.
-pub struct TestApp {
-    pub app: App,
-    pub meta: LocalMeta,
-    pub database: Database,
-    pub http: reqwest::Client,
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) meta: LocalMeta,
+    pub(crate) database: Database,
+    pub(crate) http: reqwest::Client,
     config: Config,
 }
 
 impl TestApp {
     /// With this flow, and whatever else `change` sets. Nothing is paced unless it says so.
-    pub async fn start(database: Database, flow: Flow, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(database: Database, flow: Flow, change: impl FnOnce(&mut Config)) -> Self {
         Self::start_with(database, Parts::new(flow), change).await
     }
 
-    pub async fn start_with(database: Database, parts: Parts, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(
+        database: Database,
+        parts: Parts,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let meta = local_meta().await;
         let mut config = config(&database, &meta);
         change(&mut config);
@@ -39,55 +43,69 @@ impl TestApp {
     }
 
     /// Stops the app in order and starts it again on the same database.
-    pub async fn restart(self, flow: Flow) -> Self {
+    pub(crate) async fn restart(self, flow: Flow) -> Self {
+        self.restart_with(Parts::new(flow)).await
+    }
+
+    pub(crate) async fn restart_with(self, parts: Parts) -> Self {
         let Self { app, meta, database, http, config } = self;
         app.stop().await;
-        let app = App::start(config.clone(), Parts::new(flow)).await.unwrap();
+        let app = App::start(config.clone(), parts).await.unwrap();
         meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
         Self { app, meta, database, http, config }
     }
 
-    pub fn webhook_url(&self) -> String {
+    pub(crate) fn webhook_url(&self) -> String {
         format!("http://{}{}", self.app.addr(), webhook::PATH)
     }
 
     /// GET below `/api/whatsapp`, with the key: status and JSON.
-    pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
         let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
         let answer = self.http.get(url).bearer_auth(API_KEY).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
     /// POST below `/api/whatsapp`, with the key: status and JSON.
-    pub async fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
         let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
         let answer = self.http.post(url).bearer_auth(API_KEY).json(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
     /// What the bot has said to `phone`, in order.
-    pub fn replies(&self, phone: &str) -> Vec<String> {
+    pub(crate) fn replies(&self, phone: &str) -> Vec<String> {
         replies(&self.meta, phone)
     }
 
     /// Waits until every accepted event is done and every message is settled.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
+        let backlog = async || self.app.store().backlog().await.unwrap();
         super::until("everything to be done and sent", async || {
-            let backlog = self.app.store().backlog().await.unwrap();
-            let open = backlog.by_state.iter().any(|(state, _)| state != "dead");
-            (backlog.oldest_unfinished_at.is_none() && !open).then_some(())
+            // Looked at one after the other: what is done has its messages in the queue by then.
+            let done = backlog().await.oldest_unfinished_at.is_none();
+            let sent = backlog().await.by_state.keys().all(|state| state == "dead");
+            (done && sent).then_some(())
         })
         .await;
     }
 
-    pub async fn stop(self) {
+    /// Waits until nothing is on its way in either direction: said, answered, and every status told.
+    pub(crate) async fn quiet(&self) {
+        let told = async || (self.meta.delivered().pending == 0).then_some(());
+        super::until("what the phones said to arrive", told).await;
+        self.settle().await;
+        super::until("the statuses to arrive", told).await;
+    }
+
+    pub(crate) async fn stop(self) {
         self.app.stop().await;
         self.meta.stop().await;
     }
 }
 
 /// What the bot has said to `phone` at this Meta, in order.
-pub fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
+pub(crate) fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
     meta.transcript(phone)
         .into_iter()
         .filter(|entry| entry.from == switchboard::sandbox::Side::Business)
@@ -95,13 +113,14 @@ pub fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
         .collect()
 }
 
-pub async fn local_meta() -> LocalMeta {
+pub(crate) async fn local_meta() -> LocalMeta {
     LocalMeta::start(Settings::made_up("127.0.0.1:0".parse().unwrap()), Clock::system()).await.unwrap()
 }
 
 fn config(database: &Database, meta: &LocalMeta) -> Config {
     let settings = meta.settings();
-    let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+    let mut config = Config::default();
+    config.listen = "127.0.0.1:0".parse().unwrap();
     config.database.url = database.for_config();
     config.meta.app_secret = Secret::new(settings.app_secret.clone());
     config.meta.verify_token = Secret::new(settings.verify_token.clone());

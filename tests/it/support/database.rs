@@ -1,5 +1,6 @@
 //! A fresh database for each test, of either kind.
 
+use sea_orm::{ConnectOptions, DatabaseConnection};
 use switchboard::config::DatabaseUrl;
 use tempfile::TempDir;
 
@@ -7,20 +8,20 @@ use super::postgres;
 
 /// The kinds of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
 
 /// A database that nobody else uses. It goes away with this value.
-pub struct Database {
-    pub url: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
     _folder: Option<TempDir>,
 }
 
 impl Database {
     /// A fresh one; `None`, said aloud, where PostgreSQL cannot be started.
-    pub fn new(engine: Engine) -> Option<Self> {
+    pub(crate) fn new(engine: Engine) -> Option<Self> {
         match engine {
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
@@ -31,7 +32,14 @@ impl Database {
         }
     }
 
-    pub fn for_config(&self) -> DatabaseUrl {
+    /// A connection of the test's own, beside those of the app.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(1).sqlx_logging(false);
+        sea_orm::Database::connect(options).await.unwrap()
+    }
+
+    pub(crate) fn for_config(&self) -> DatabaseUrl {
         DatabaseUrl::new(self.url.clone()).unwrap()
     }
 }

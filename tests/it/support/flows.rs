@@ -1,22 +1,26 @@
 //! Small flows for tests.
 
 /// Answers every text with itself and with what was said before.
-pub const ECHO: &str = r#"
+pub(crate) const ECHO: &str = r#"
 switchboard: 1
 bot: echo
-start: listen
-fallback: { say: "text, please", retries: 1000000, then: listen }
+start: answer
+fallback: { say: "text, please", retries: 100, then: listen }
 states:
-  listen:
-    ask: "${ event.text }, before that ${ said | default('nothing') }"
-    expect: text
-    save: said
-    globals: off
+  answer:
+    set: { before: said, said: event.text }
+    say: "${ said }, before that ${ before or 'nothing' }"
     go: listen
+  listen:
+    ask: "${ '' }"
+    expect: text
+    save: heard
+    globals: off
+    go: answer
 "#;
 
 /// What [`ECHO`] answers to the texts of one person, in order.
-pub fn echoes(texts: &[String]) -> Vec<String> {
-    let before = std::iter::once("nothing").chain(std::iter::once("nothing")).chain(texts.iter().skip(1).map(String::as_str));
+pub(crate) fn echoes(texts: &[String]) -> Vec<String> {
+    let before = std::iter::once("nothing").chain(texts.iter().map(String::as_str));
     texts.iter().zip(before).map(|(text, before)| format!("{text}, before that {before}")).collect()
 }

@@ -20,7 +20,7 @@ struct Server {
 }
 
 /// The address of a fresh database; `None` where there is no server to be had.
-pub fn create_database() -> Option<String> {
+pub(crate) fn create_database() -> Option<String> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let server = SERVER.get_or_init(start).as_ref()?;
@@ -46,7 +46,10 @@ fn start() -> Option<Server> {
     let root = is_root();
     if root {
         let owned = Command::new("chown").arg("postgres").arg(&folder).status();
-        assert!(owned.is_ok_and(|status| status.success()), "PostgreSQL refuses to run as root, and there is no user `postgres`");
+        assert!(
+            owned.is_ok_and(|status| status.success()),
+            "PostgreSQL refuses to run as root, and there is no user `postgres`"
+        );
     }
     let data = folder.join("data");
     let made = as_postgres(root, &bin.join("initdb"))
@@ -68,10 +71,15 @@ fn start() -> Option<Server> {
 
 /// Starts the server under a shell that stops it when its own standard input ends.
 fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child {
-    let script = r#"folder=$1; shift; "$@" >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$folder""#;
+    let script =
+        r#"folder=$1; stop=$2; shift 2; "$@" >"$folder/log" 2>&1 & cat >/dev/null; $stop; rm -rf "$folder""#;
     let server = as_postgres(root, &bin.join("postgres"));
+    let mut stop = as_postgres(root, &bin.join("pg_ctl"));
+    stop.arg("-D").arg(data).args(["-s", "-m", "immediate", "stop"]);
+    let words = std::iter::once(stop.get_program()).chain(stop.get_args()).map(|word| word.to_string_lossy());
+    let stop = words.collect::<Vec<_>>().join(" ");
     let mut keeper = Command::new("sh");
-    keeper.args(["-c", script, "sh"]).arg(folder).arg(server.get_program()).args(server.get_args());
+    keeper.args(["-c", script, "sh"]).arg(folder).arg(stop).arg(server.get_program()).args(server.get_args());
     keeper.arg("-D").arg(data).args(["-p", &port.to_string()]);
     for setting in [
         "listen_addresses=127.0.0.1",
@@ -83,7 +91,7 @@ fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child 
     ] {
         keeper.args(["-c", setting]);
     }
-    keeper.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a shell")
+    keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
 }
 
 fn answers(bin: &Path, port: u16) -> bool {
@@ -108,7 +116,9 @@ fn is_root() -> bool {
 }
 
 fn find() -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let on_path = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .unwrap_or_default();
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::app::API_KEY;
 
 /// `switchboard serve`, on a fixed address, so that it can come back there.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     addr: SocketAddr,
     environment: Vec<(String, String)>,
@@ -20,7 +20,12 @@ pub struct Program {
 
 impl Program {
     /// Starts it against this Meta and database; `settings` are further environment variables.
-    pub async fn start(meta: &LocalMeta, database: &str, flow: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(
+        meta: &LocalMeta,
+        database: &str,
+        flow: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let flow_file = folder.path().join("flow.yaml");
         std::fs::write(&flow_file, flow).unwrap();
@@ -50,28 +55,28 @@ impl Program {
         program
     }
 
-    pub fn webhook_url(&self) -> String {
+    pub(crate) fn webhook_url(&self) -> String {
         format!("http://{}{}", self.addr, webhook::PATH)
     }
 
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// SIGKILL, without a warning.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts it again where it was.
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.child = spawn(&self.environment, self._folder.path());
         self.until_ready().await;
     }
 
     /// Resident memory in KiB.
-    pub fn resident_kib(&self) -> u64 {
+    pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()

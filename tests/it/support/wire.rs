@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use switchboard::sandbox::LocalMeta;
 
 /// One of our numbers, as [`switchboard::sandbox::Settings::made_up`] has it.
-pub const NUMBER: &str = "106540352242922";
+pub(crate) const NUMBER: &str = "106540352242922";
 
 /// A text message from `phone`.
-pub fn text(phone: &str, wamid: &str, text: &str) -> Value {
+pub(crate) fn text(phone: &str, wamid: &str, text: &str) -> Value {
     json!({"from": phone, "id": wamid, "timestamp": "1795337387", "type": "text", "text": {"body": text}})
 }
 
 /// One body that holds these messages, each with its sender's contact.
-pub fn body(number: &str, messages: &[Value]) -> Vec<u8> {
+pub(crate) fn body(number: &str, messages: &[Value]) -> Vec<u8> {
     let contacts: Vec<Value> = messages
         .iter()
         .filter_map(|message| message["from"].as_str())
@@ -31,15 +31,35 @@ pub fn body(number: &str, messages: &[Value]) -> Vec<u8> {
     serde_json::to_vec(&body).unwrap()
 }
 
+/// A body of the field `messages` with this value.
+pub(crate) fn value(value: &Value) -> Vec<u8> {
+    let change = json!({"field": "messages", "value": value});
+    let entry = json!({"id": "102290129340398", "changes": [change]});
+    json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string().into_bytes()
+}
+
+/// The value of a body for our number, with these members besides.
+pub(crate) fn ours(members: Value) -> Vec<u8> {
+    let mut whole = json!({"messaging_product": "whatsapp", "metadata": {"phone_number_id": NUMBER}});
+    whole.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    value(&whole)
+}
+
 /// An HTTP client for tests.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// Posts `body` to `url`, signed.
-pub async fn post(client: &reqwest::Client, meta: &LocalMeta, url: &str, body: Vec<u8>) -> reqwest::Result<u16> {
+pub(crate) async fn post(
+    client: &reqwest::Client,
+    meta: &LocalMeta,
+    url: &str,
+    body: Vec<u8>,
+) -> reqwest::Result<u16> {
     let signature = meta.sign(&body);
-    let request = client.post(url).header("X-Hub-Signature-256", signature).header("Content-Type", "application/json");
+    let request =
+        client.post(url).header("X-Hub-Signature-256", signature).header("Content-Type", "application/json");
     Ok(request.body(body).send().await?.status().as_u16())
 }
