@@ -28,6 +28,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and each lives behind an Arc")]
 pub enum Input {
     /// The person wrote.
     Message(InboundMessage),

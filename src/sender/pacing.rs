@@ -123,12 +123,6 @@ fn moment(refused: &NotUntil<Tick>) -> Millis {
     i64::try_from(refused.earliest_possible().0.div_ceil(1_000_000)).unwrap_or(Millis::MAX)
 }
 
-/// The present tick, for tests that compare.
-#[cfg(test)]
-fn now(clock: &Clock) -> Millis {
-    i64::try_from(Ticks(clock.clone()).now().0 / 1_000_000).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +137,7 @@ mod tests {
         for _ in 0..45 {
             assert_eq!(pacing.admit(pair), Ok(()));
         }
-        assert_eq!(pacing.admit(pair), Err(now(&clock) + 6_000));
+        assert_eq!(pacing.admit(pair), Err(clock.now() + 6_000));
         assert_eq!(pacing.admit(ConversationId(2)), Ok(()));
         hand.advance(Duration::from_secs(6));
         assert_eq!(pacing.admit(pair), Ok(()));

@@ -14,8 +14,11 @@ const ORDER: &str = "insert into orders (id, number, customer_phone, customer_na
 const SHIFT: &str = "insert into production_schedule (id, line, day, shift, product, planned, produced, status) \
                      values (:id, :line, :day, :shift, :product, :planned, :produced, :status) on conflict do nothing";
 
-/// What each phone has ordered: product, quantity, status, line, days from today of order, promise and delivery.
-const ORDERS: [(&str, i64, &str, &str, i64, i64, Option<i64>); 4] = [
+/// Product, quantity, status, line, and the days from today of order, promise and delivery.
+type Order = (&'static str, i64, &'static str, &'static str, i64, i64, Option<i64>);
+
+/// What each phone has ordered.
+const ORDERS: [Order; 4] = [
     ("Gearbox housing GH-20", 120, "in production", "Line A", -12, 6, None),
     ("Drive shaft DS-7", 400, "shipped", "Line B", -20, 1, None),
     ("Bearing plate BP-3", 1_000, "delivered", "Line B", -41, -9, Some(-10)),

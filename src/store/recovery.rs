@@ -10,11 +10,11 @@ use sea_orm::{
 };
 
 use crate::clock::Millis;
-use crate::domain::contact::Identity;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::meta::webhook::{Body, parse_payload};
 use crate::store::entity::{contact, flow, message, queue, session, timer, webhook};
+use crate::store::read::identity;
 use crate::store::writer::{KnownFlow, Scope};
 use crate::store::{Dispatch, Error, Hint, Outbound, QueueState, Session, Store, bulk};
 
@@ -233,13 +233,7 @@ fn input(row: &webhook::Model) -> Option<Input> {
 }
 
 fn session_of(row: session::Model, person: Option<contact::Model>) -> Session {
-    let identity = person.map_or_else(Identity::default, |person| Identity {
-        wa_id: person.wa_id,
-        user_id: person.user_id,
-        parent_user_id: person.parent_user_id,
-        name: person.name,
-        username: person.username,
-    });
+    let identity = person.map(identity).unwrap_or_default();
     Session {
         conversation: ConversationId(row.id),
         contact: ContactId(row.contact_id),
@@ -275,19 +269,13 @@ fn outbound_row(
     message: &message::Model,
     people: &HashMap<i64, contact::Model>,
 ) -> Option<Outbound> {
-    let person = people.get(&message.contact_id)?;
-    let identity = Identity {
-        wa_id: person.wa_id.clone(),
-        user_id: person.user_id.clone(),
-        parent_user_id: person.parent_user_id.clone(),
-        ..Identity::default()
-    };
+    let person = people.get(&message.contact_id).cloned()?;
     Some(Outbound {
         id: MessageId(row.id),
         position: row.position,
         conversation: ConversationId(row.conversation_id),
         phone_number_id: row.phone_number_id.as_str().into(),
-        address: identity.address()?,
+        address: identity(person).address()?,
         message: Arc::new(serde_json::from_str(message.content.as_deref()?).ok()?),
         reply_to: message.reply_to.clone(),
         state: QueueState::parse(&row.state)?,

@@ -64,11 +64,15 @@ fn start() -> Option<Server> {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && answers(&bin, port) {
             return Some(Server { port, bin, _keeper: keeper });
         }
-        std::thread::sleep(Duration::from_millis(100));
+        pause();
     }
     panic!("PostgreSQL did not start");
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "it is to outlive this process by a moment, and nobody waits for it"
+)]
 /// Starts the server under a shell that stops it when its own standard input ends.
 fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child {
     let script =
@@ -92,6 +96,11 @@ fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child 
         keeper.args(["-c", setting]);
     }
     keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
+}
+
+#[expect(clippy::disallowed_methods, reason = "no runtime yet, and nothing else runs on this thread")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
 }
 
 fn answers(bin: &Path, port: u16) -> bool {
