@@ -6,7 +6,7 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ const STOP_TICK: Duration = Duration::from_millis(20);
 pub struct Parts {
     /// The flow of new conversations.
     pub flow: Flow,
+    /// The flows of numbers that have one of their own, by phone number id.
+    pub flows: HashMap<String, Flow>,
     /// Rust functions that earlier flows may call.
     pub functions: Functions,
     /// The time.
@@ -53,7 +55,7 @@ impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
     pub fn new(flow: Flow) -> Self {
-        Self { flow, functions: Functions::default(), clock: Clock::system() }
+        Self { flow, flows: HashMap::new(), functions: Functions::default(), clock: Clock::system() }
     }
 }
 
@@ -176,7 +178,7 @@ impl Running {
         let ids = Ids::new(parts.clock.clone());
         let settings = store_settings(config);
         let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
-        let flows = Flows::new(store.clone(), parts.flow, parts.functions).await?;
+        let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
 
         let arbiter = || {
             let runtime = Arc::clone(runtime);

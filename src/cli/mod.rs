@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::Parts;
 use crate::config::{Config, Environment, load};
+use crate::flow::Flow;
 use crate::store;
 use crate::telemetry::init_tracing;
 
@@ -85,10 +87,18 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The flow that the settings name, or the built-in one.
-fn chosen_flow(config: &Config) -> anyhow::Result<crate::flow::Flow> {
-    let Some(path) = &config.flow else { return Ok(crate::flow::Flow::factory()) };
-    flow::read(path)
+/// The flows that the settings name: one for all numbers, or the built-in one, and those of single numbers.
+fn parts(config: &Config) -> anyhow::Result<Parts> {
+    let mut parts = Parts::new(match &config.flow {
+        Some(path) => flow::read(path)?,
+        None => Flow::factory(),
+    });
+    for number in &config.numbers {
+        if let Some(path) = number.flow.as_ref().filter(|path| Some(*path) != config.flow.as_ref()) {
+            parts.flows.insert(number.phone_number_id.clone(), flow::read(path)?);
+        }
+    }
+    Ok(parts)
 }
 
 /// A panic is contained where it can be, but it is always told of, with its place.

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 use uuid::Uuid;
 
-use crate::app::{App, Parts};
-use crate::cli::{chosen_flow, say, until_told_to_end};
+use crate::app::App;
+use crate::cli::{parts, say, until_told_to_end};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, Number, Secret};
 use crate::sandbox::{LocalMeta, Settings};
@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<()> {
-    let flow = chosen_flow(&config)?;
+    let parts = parts(&config)?;
     let (database, temporary) = match options.database {
         Some(path) => (path, false),
         None => {
@@ -38,7 +38,7 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
             format!("the local Meta cannot listen on {}; choose another with --meta", options.meta)
         })?;
     let key = arrange(&mut config, &meta, &database)?;
-    let app = App::start(config, Parts::new(flow)).await?;
+    let app = App::start(config, parts).await?;
     let phones = meta.settings().phones.iter().map(|phone| (phone.wa_id.as_str(), phone.name.as_str()));
     demo::fill(app.store(), phones).await?;
     meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH))?;

@@ -135,15 +135,13 @@ struct Limits in limits {
     /// How long after it was written a message may still be tried.
     send_deadline: Duration = "24h", "SWITCHBOARD_SEND_DEADLINE", rule::duration(SECOND..=30 * DAY);
     /// How long an ambiguous send waits for a status that tells whether Meta took it.
-    ambiguous_grace: Duration = "10m", "SWITCHBOARD_AMBIGUOUS_GRACE", rule::duration(MILLISECOND..=7 * DAY);
+    ambiguous_grace: Duration = "2m", "SWITCHBOARD_AMBIGUOUS_GRACE", rule::duration(MILLISECOND..=7 * DAY);
     /// What becomes of a send that is still ambiguous then: it is sent again, at the risk of arriving twice, or a
     /// person is asked.
     ambiguous_policy: AmbiguousPolicy = "resend", "SWITCHBOARD_AMBIGUOUS_POLICY",
         rule::choice([("resend", AmbiguousPolicy::Resend), ("ask", AmbiguousPolicy::Ask)]);
     /// How long a stop waits for running turns and sends.
     shutdown_timeout: Duration = "20s", "SWITCHBOARD_SHUTDOWN_TIMEOUT", rule::duration(Duration::ZERO..=HOUR);
-    /// The most rows on one page of an API list.
-    page_limit_max: u32 = "200", "SWITCHBOARD_PAGE_LIMIT_MAX", rule::count("rows", 1..=10_000);
 }
 
 /// What is logged, and how.

@@ -107,30 +107,26 @@ impl ConversationActor {
 
     fn load(&self, ctx: &mut Context<Self>) {
         let (desk, id) = (Arc::clone(&self.desk), self.id);
-        let load = async move { Memory::load(&desk.store, &desk.flows, id).await };
-        ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| actor.loaded(loaded, ctx)));
+        let waiting: Vec<EventId> = self.pending.keys().copied().collect();
+        let load = async move { Loaded::of(&desk, id, waiting).await };
+        ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| {
+            actor.loaded(loaded);
+            actor.go_on(ctx);
+        }));
     }
 
-    fn loaded(&mut self, loaded: Result<Option<(Memory, Vec<Event>)>, Error>, ctx: &mut Context<Self>) {
+    fn loaded(&mut self, loaded: Loaded) {
         match loaded {
-            Ok(Some((memory, unfinished))) => {
+            Loaded::Read(memory, unfinished) => {
                 for event in unfinished {
                     self.workload.add();
                     self.take(event);
                 }
-                self.memory = Some(memory);
+                self.memory = Some(*memory);
             }
-            Ok(None) => {
-                tracing::error!(conversation = %self.id, "no such conversation; its events wait for a person");
-                self.pending.values().for_each(|_| self.workload.done());
-                self.pending.clear();
-            }
-            Err(error) => {
-                tracing::error!(conversation = %self.id, %error, "a conversation cannot be read");
-                self.pause = turn::retry_pause(u32::MAX);
-            }
+            Loaded::SetAside(events) => events.into_iter().for_each(|event| self.finish(event)),
+            Loaded::Waits => self.pause = turn::retry_pause(u32::MAX),
         }
-        self.go_on(ctx);
     }
 
     fn conclude(&mut self, event: &Event, ended: Ended, ctx: &mut Context<Self>) {
@@ -144,7 +140,12 @@ impl ConversationActor {
                 self.finish(event.id);
                 self.go_on(ctx);
             }
-            Ended::Again(pause) => {
+            Ended::Again => self.go_on(ctx),
+            Ended::Waits(pause) => {
+                self.begun = None;
+                if let Some(event) = self.pending.get_mut(&event.id) {
+                    event.recovered = false;
+                }
                 self.pause = pause;
                 self.go_on(ctx);
             }
@@ -165,6 +166,38 @@ impl ConversationActor {
         }
         self.finished = self.finished.max(Some(event));
         self.begun = None;
+    }
+}
+
+/// What came of reading a conversation.
+enum Loaded {
+    /// It, and its events that are not done.
+    Read(Box<Memory>, Vec<Event>),
+    /// It cannot be read, and will not be: its events were put aside.
+    SetAside(Vec<EventId>),
+    /// The store cannot be reached.
+    Waits,
+}
+
+impl Loaded {
+    async fn of(desk: &Desk, id: ConversationId, waiting: Vec<EventId>) -> Self {
+        let reason = match Memory::load(&desk.store, &desk.flows, id).await {
+            Ok(Some((memory, unfinished))) => return Self::Read(Box::new(memory), unfinished),
+            Ok(None) => "its conversation does not exist".to_owned(),
+            Err(error @ Error::Corrupt { .. }) => error.to_string(),
+            Err(error) => {
+                tracing::error!(conversation = %id, %error, "a conversation waits for the store");
+                return Self::Waits;
+            }
+        };
+        tracing::error!(conversation = %id, reason, "a conversation cannot be read; its events are quarantined");
+        for event in &waiting {
+            if let Err(error) = desk.store.quarantine(*event, &reason).await {
+                tracing::error!(conversation = %id, %event, %error, "an event cannot be put aside yet");
+                return Self::Waits;
+            }
+        }
+        Self::SetAside(waiting)
     }
 }
 

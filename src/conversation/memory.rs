@@ -23,7 +23,8 @@ impl Memory {
     /// The conversation that this very event began: nothing is stored that the event did not bring.
     #[must_use]
     pub fn fresh(session: Session, flows: &Flows) -> Self {
-        Self { session, snapshot: Snapshot::default(), flow: flows.current() }
+        let flow = flows.current(&session.phone_number_id);
+        Self { session, snapshot: Snapshot::default(), flow }
     }
 
     /// Reads a conversation, and its events that are not done.
@@ -46,17 +47,18 @@ impl Memory {
                 reason: error.to_string(),
             })?
         };
+        let number = &session.phone_number_id;
         let flow = if session.flow_hash.is_empty() {
-            flows.current()
+            flows.current(number)
         } else {
-            flows.find(&session.flow_hash).await?
+            flows.find(&session.flow_hash, number).await?
         };
         Ok(Some((Self { session, snapshot, flow }, found.unfinished)))
     }
 
     /// Lets go of an earlier flow where the conversation stands between two dialogues: at its start or after its end.
     pub fn repin(&mut self, flows: &Flows) {
-        let current = flows.current();
+        let current = flows.current(&self.session.phone_number_id);
         let between = self.snapshot.state.as_deref().is_none_or(|state| state == self.flow.start());
         if self.flow.hash() != current.hash() && between {
             self.snapshot = Snapshot { state: None, ..self.snapshot.clone() };

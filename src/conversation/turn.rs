@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tracing::Instrument as _;
 
 use crate::clock::Millis;
 use crate::connector::{self, Called};
 use crate::conversation::Desk;
 use crate::conversation::memory::Memory;
-use crate::domain::contact::Identity;
+use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
 use crate::domain::outbound::Message;
@@ -35,8 +36,10 @@ pub enum Ended {
     Done(Box<Memory>),
     /// The event was done or put aside before: nothing to do.
     NotOpen,
-    /// What was in memory is not what is stored, or the store cannot be reached: forget, pause, begin again.
-    Again(Duration),
+    /// What was in memory is not what is stored: forget, and begin again.
+    Again,
+    /// The store cannot be reached, which is nothing that the event can do about: forget, pause, begin again.
+    Waits(Duration),
     /// It panicked, hung or failed: nothing happened. The actor restarts.
     Broken {
         /// Attempts made so far.
@@ -46,14 +49,21 @@ pub enum Ended {
     Quarantined,
 }
 
-/// Attends to `event`, which must be the oldest one of its conversation that is not done.
+/// Attends to `event`, which must be the oldest one of its conversation that is not done. `again` says that its turn may
+/// have been begun before. Every line that is logged meanwhile carries the conversation, the event and the masked person.
 pub async fn attend(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
+    let person = memory.session.identity.aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
+    let span = tracing::error_span!("turn", conversation = %event.conversation, event = %event.id, person);
+    attempt(desk, memory, event, again).instrument(span).await
+}
+
+async fn attempt(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
     // Held to the end: see `Desk::suspects`.
     let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
     let attempts = match begin(&desk, &event, again).await {
         Ok(Some(attempts)) => attempts,
         Ok(None) => return Ended::NotOpen,
-        Err(error) => return unreachable_store(&event, &error),
+        Err(error) => return unreachable_store(&error),
     };
     if attempts >= desk.attempts_max {
         return quarantine(&desk, &event, "its turn was begun and not ended, again and again").await;
@@ -61,7 +71,7 @@ pub async fn attend(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) 
     let turn = AssertUnwindSafe(run(&desk, memory, &event)).catch_unwind();
     let reason = match tokio::time::timeout(desk.turn_timeout, turn).await {
         Ok(Ok(Ok(ended))) => return ended,
-        Ok(Ok(Err(Error::Database(error)))) => return unreachable_store(&event, &Error::Database(error)),
+        Ok(Ok(Err(Error::Database(error)))) => return unreachable_store(&Error::Database(error)),
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(panic)) => format!("panic: {}", panic_text(panic.as_ref())),
         Err(_) => format!("the turn took longer than {:?}", desk.turn_timeout),
@@ -75,29 +85,30 @@ async fn begin(desk: &Desk, event: &Event, again: bool) -> Result<Option<u32>, E
     if again { desk.store.count_attempt(event.id).await } else { Ok(Some(0)) }
 }
 
-fn unreachable_store(event: &Event, error: &Error) -> Ended {
-    tracing::error!(event = %event.id, %error, "a turn waits for the store");
-    Ended::Again(RETRY_PAUSE_MAX)
+fn unreachable_store(error: &Error) -> Ended {
+    tracing::error!(%error, "a turn waits for the store");
+    Ended::Waits(RETRY_PAUSE_MAX)
 }
 
 async fn broken(desk: &Desk, event: &Event, attempts: u32, reason: &str) -> Ended {
-    tracing::error!(event = %event.id, conversation = %event.conversation, attempts, reason, "a turn broke");
+    let attempts = attempts + 1;
+    tracing::error!(attempts, reason, "a turn broke");
     desk.metrics.turn(TurnOutcome::Panicked, 0.0);
-    if attempts + 1 >= desk.attempts_max {
+    if attempts >= desk.attempts_max {
         return quarantine(desk, event, reason).await;
     }
-    Ended::Broken { attempts: attempts + 1 }
+    Ended::Broken { attempts }
 }
 
 async fn quarantine(desk: &Desk, event: &Event, reason: &str) -> Ended {
     match desk.store.quarantine(event.id, reason).await {
         Ok(true) => {
-            tracing::error!(event = %event.id, conversation = %event.conversation, reason, "an event is quarantined");
+            tracing::error!(reason, "an event is quarantined");
             desk.metrics.turn(TurnOutcome::Quarantined, 0.0);
             Ended::Quarantined
         }
         Ok(false) => Ended::NotOpen,
-        Err(error) => unreachable_store(event, &error),
+        Err(error) => unreachable_store(&error),
     }
 }
 
@@ -127,12 +138,12 @@ async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error>
             }
             TurnReply::AlreadyDone => return Ok(Ended::NotOpen),
             TurnReply::Conflict => {
-                tracing::warn!(event = %event.id, conversation = %event.conversation, "the stored session is another one");
+                tracing::warn!("the stored session is another one");
                 desk.metrics.turn(TurnOutcome::Conflict, 0.0);
-                return Ok(Ended::Again(Duration::ZERO));
+                return Ok(Ended::Again);
             }
             TurnReply::WriteFailed { connector, error } => {
-                tracing::warn!(event = %event.id, connector, error, "a write of a flow was refused");
+                tracing::warn!(connector, error, "a write of a flow was refused");
                 refused.insert(connector);
             }
         }
@@ -190,7 +201,7 @@ async fn work_out(
         Input::Command(Command::Release) => draft.flow(desk, &flow::Input::Released, refused).await?,
         Input::Command(Command::Reset) => {
             draft.memory.snapshot = flow::Snapshot::default();
-            draft.memory.flow = desk.flows.current();
+            draft.memory.flow = desk.flows.current(&draft.memory.session.phone_number_id);
             draft.clear_timer();
         }
     }
@@ -274,12 +285,12 @@ impl Draft<'_> {
             match effect {
                 Effect::Send(message) => self.say(MessageId(desk.store.ids().next()), message, None),
                 Effect::HandOff => {
-                    tracing::info!(conversation = %self.event.conversation, "handed off to a person")
+                    tracing::info!("handed off to a person")
                 }
                 Effect::Timeout { after_ms } => timeout = Some(after_ms),
                 Effect::Chose { state, option } => self.chosen.push((state, option)),
                 Effect::Trouble(trouble) => {
-                    tracing::error!(event = %self.event.id, conversation = %self.event.conversation, trouble, "the flow failed");
+                    tracing::error!(trouble, "the flow failed");
                 }
             }
         }

@@ -23,6 +23,9 @@ use super::page;
 use super::phones::Phones;
 use crate::clock::Clock;
 
+/// How long an idle connection is kept open.
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(75);
+
 /// Threads that answer requests.
 const WORKERS: usize = 2;
 /// The largest request body, in bytes.
@@ -108,6 +111,8 @@ async fn serve(
             .configure(routes)
     })
     .workers(WORKERS)
+    // As long as Meta's: the program under test decides when a connection has idled enough.
+    .keep_alive(KEEP_ALIVE)
     .disable_signals()
     .listen(listener)?
     .run();

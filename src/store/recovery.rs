@@ -60,21 +60,30 @@ impl Store {
         .await
     }
 
-    /// The events that were accepted before `before` and are not done, in order.
+    /// The events that were accepted before `before` and are not done, in order. One that cannot be read back is put aside
+    /// here, with that as its reason.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn unfinished_before(&self, before: Millis) -> Result<Vec<Dispatch>, Error> {
-        self.read(move |db| async move {
-            let rows = webhook::Entity::find()
-                .filter(webhook::Column::State.eq("accepted"))
-                .filter(webhook::Column::AcceptedAt.lt(before))
-                .order_by_asc(webhook::Column::Id)
-                .all(&db)
-                .await?;
-            Ok(rows.into_iter().filter_map(event).map(|event| Dispatch { event, fresh: None }).collect())
-        })
-        .await
+        let rows = self
+            .read(move |db| async move {
+                let rows = webhook::Entity::find()
+                    .filter(webhook::Column::State.eq("accepted"))
+                    .filter(webhook::Column::AcceptedAt.lt(before))
+                    .order_by_asc(webhook::Column::Id);
+                Ok(rows.all(&db).await?)
+            })
+            .await?;
+        let mut dispatches = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = EventId(row.id);
+            match event(row) {
+                Some(event) => dispatches.push(Dispatch { event, fresh: None }),
+                None => _ = self.quarantine(id, "it cannot be read back").await?,
+            }
+        }
+        Ok(dispatches)
     }
 
     /// Every queue row that is not dead, in order, with what is needed to send it.
@@ -204,10 +213,10 @@ pub(crate) async fn count_open(scope: &Scope<'_>) -> Result<i64, DbErr> {
     row.ok_or(DbErr::RecordNotFound("count".to_owned()))?.try_get_by_index(0)
 }
 
-/// An event from its row. One that does not read back stays accepted and is told of: it is never dropped.
+/// An event from its row, if it can be read back.
 fn event(row: webhook::Model) -> Option<Event> {
     let Some((conversation, input)) = row.conversation_id.zip(input(&row)) else {
-        tracing::error!(event = %EventId(row.id), kind = row.kind, "an accepted event cannot be read back; it waits for a person");
+        tracing::error!(event = %EventId(row.id), kind = row.kind, "an accepted event cannot be read back");
         return None;
     };
     Some(Event {

@@ -27,8 +27,9 @@ use settings::{bearer, graph_url, is_loopback, is_version};
 
 /// Bytes of an answer that are read; Meta's are well under 2 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
-/// Idle connections are closed before Meta's side does it, so that a message seldom meets a closing one.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections are closed before the other side does it: a message that meets a closing one is ambiguous. Below the
+/// 5 s after which common servers close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Idle connections that are kept: at 1,000 messages/s and 250 ms an answer, so many are in use.
 const IDLE_MAX: usize = 256;
 

@@ -32,6 +32,10 @@ pub(crate) fn create_database() -> Option<String> {
     Some(format!("postgres://postgres@127.0.0.1:{}/{name}", server.port))
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "it is to outlive this process by a moment, and nobody waits for it"
+)]
 fn start() -> Option<Server> {
     let Some(bin) = find() else {
         assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set and PostgreSQL is not installed");
@@ -69,10 +73,6 @@ fn start() -> Option<Server> {
     panic!("PostgreSQL did not start");
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "it is to outlive this process by a moment, and nobody waits for it"
-)]
 /// Starts the server under a shell that stops it when its own standard input ends.
 fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child {
     let script =
