@@ -39,6 +39,9 @@ use crate::webhook::{self, Door};
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);
 
+/// The exit code of a program that cannot go on (EX_SOFTWARE in sysexits.h).
+const EXIT_BROKEN: i32 = 70;
+
 /// What an app is made of, beside its configuration.
 pub struct Parts {
     /// The flow of new conversations.
@@ -255,6 +258,11 @@ async fn pass_on(
     sender: Addr<SenderActor>,
 ) {
     while let Some(hint) = hints.recv().await {
+        if !router.connected() || !sender.connected() {
+            // A panic has taken one of them. Everything is on disk, and only a new start brings them back.
+            tracing::error!("the router or the sender is gone; the program ends");
+            std::process::exit(EXIT_BROKEN);
+        }
         match hint {
             Hint::Accepted(events) => router.do_send(Route(events)),
             Hint::Queued(messages) => sender.do_send(Queue(messages)),

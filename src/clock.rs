@@ -146,12 +146,6 @@ impl Ids {
     }
 }
 
-/// The least id that a row made at `at` or later can have: a time as a place in a list that is ordered by id.
-#[must_use]
-pub fn first_id_at(at: Millis) -> i64 {
-    at.saturating_mul(1 << ID_SEQUENCE_BITS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

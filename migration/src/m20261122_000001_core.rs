@@ -152,7 +152,7 @@ create table counter (
     hour bigint not null,
     name text not null,
     value bigint not null,
-    primary key (phone_number_id, hour, name)
+    primary key (hour, phone_number_id, name)
 ) {keyed};
 
 create table sequence (

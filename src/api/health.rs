@@ -85,11 +85,13 @@ pub(super) async fn health(
         }
     };
     let numbers = shown(&numbers, teller());
-    let (code, status) = verdict(backlog.is_some(), &numbers);
+    // The last transaction tells what reads cannot: a full disk, a primary that became read-only.
+    let database_ok = backlog.is_some() && store.is_writing();
+    let (code, status) = verdict(database_ok, &numbers);
     let now = store.clock().now();
     let health = Health {
         status,
-        database: Database { engine: store.engine(), ok: backlog.is_some() },
+        database: Database { engine: store.engine(), ok: database_ok },
         unfinished_events: store.unfinished(),
         oldest_unfinished_age_seconds: backlog.as_ref().and_then(|backlog| oldest_unfinished(backlog, now)),
         quarantined_events: backlog.as_ref().map(|backlog| backlog.quarantined),

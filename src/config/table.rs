@@ -110,7 +110,7 @@ struct Limits in limits {
     directory_cache: usize = "100000", "SWITCHBOARD_DIRECTORY_CACHE",
         rule::count("contacts", 1..=100_000_000);
     /// How often a turn is tried before its event is quarantined.
-    turn_attempts: u32 = "3", "SWITCHBOARD_TURN_ATTEMPTS", rule::count("attempts", 1..=100);
+    turn_attempts: u32 = "3", "SWITCHBOARD_TURN_ATTEMPTS", rule::count("attempts", 2..=100);
     /// How long a turn may take, with all its calls.
     turn_timeout: Duration = "30s", "SWITCHBOARD_TURN_TIMEOUT",
         rule::duration(10 * MILLISECOND..=10 * MINUTE);

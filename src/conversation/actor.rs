@@ -136,8 +136,9 @@ impl ConversationActor {
                 self.memory = Some(*memory);
                 self.go_on(ctx);
             }
-            Ended::NotOpen => {
+            Ended::NotOpen(memory) => {
                 self.finish(event.id);
+                self.memory = memory.map(|memory| *memory);
                 self.go_on(ctx);
             }
             Ended::Again => self.go_on(ctx),
@@ -149,8 +150,8 @@ impl ConversationActor {
                 self.pause = pause;
                 self.go_on(ctx);
             }
-            Ended::Broken { attempts } => {
-                self.pause = turn::retry_pause(attempts);
+            Ended::Broken(pause) => {
+                self.pause = pause;
                 ctx.stop();
             }
             Ended::Quarantined => {

@@ -35,8 +35,8 @@ pub struct Desk {
     pub attempts_max: u32,
     /// How long a turn may take.
     pub turn_timeout: Duration,
-    /// Held by a turn whose event has been begun and not ended before: one at a time in the whole program, so that if it
-    /// takes the process down, no other event is charged with that.
+    /// Held by a turn that was begun in two earlier runs of the program and ended in neither: one at a time in the whole
+    /// program, so that if it takes the process down again, no other event is charged with that.
     pub suspects: Semaphore,
 }
 

@@ -1,7 +1,7 @@
 //! A turn: one event, from the state before it to the commit of everything it leads to.
 //!
 //! What is decided, is decided by the pure [`flow::step`](crate::flow::step) on a copy; here it is fed, its calls are made,
-//! and what comes out is committed. A panic or a hang anywhere in it ends in [`Ended::Broken`], with nothing changed.
+//! and what comes out is committed. A panic in it, or a wait that does not end, leads to [`Ended::Broken`], with nothing changed.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -27,6 +27,8 @@ use crate::telemetry::TurnOutcome;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before anything is tried again.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The sequence whose numbers tell that the store takes writes.
+const PROBE: &str = "switchboard write probe";
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
 
@@ -34,17 +36,14 @@ const REFUSED_WRITES_MAX: usize = 8;
 pub enum Ended {
     /// Committed: this is the conversation after it.
     Done(Box<Memory>),
-    /// The event was done or put aside before: nothing to do.
-    NotOpen,
+    /// The event was done or put aside before: nothing to do. The conversation, where it is still known to be right.
+    NotOpen(Option<Box<Memory>>),
     /// What was in memory is not what is stored: forget, and begin again.
     Again,
     /// The store cannot be reached, which is nothing that the event can do about: forget, pause, begin again.
     Waits(Duration),
-    /// It panicked, hung or failed: nothing happened. The actor restarts.
-    Broken {
-        /// Attempts made so far.
-        attempts: u32,
-    },
+    /// It panicked, hung or failed: nothing happened. The actor restarts, and begins again after this pause.
+    Broken(Duration),
     /// It was broken too often and was put aside. The actor restarts.
     Quarantined,
 }
@@ -62,8 +61,8 @@ async fn attempt(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> 
     let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
     let attempts = match begin(&desk, &event, again).await {
         Ok(Some(attempts)) => attempts,
-        Ok(None) => return Ended::NotOpen,
-        Err(error) => return unreachable_store(&error),
+        Ok(None) => return Ended::NotOpen(Some(Box::new(memory))),
+        Err(error) => return unreachable_store(&desk, &error),
     };
     if attempts >= desk.attempts_max {
         return quarantine(&desk, &event, "its turn was begun and not ended, again and again").await;
@@ -71,12 +70,17 @@ async fn attempt(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> 
     let turn = AssertUnwindSafe(run(&desk, memory, &event)).catch_unwind();
     let reason = match tokio::time::timeout(desk.turn_timeout, turn).await {
         Ok(Ok(Ok(ended))) => return ended,
-        Ok(Ok(Err(Error::Database(error)))) => return unreachable_store(&Error::Database(error)),
+        Ok(Ok(Err(error @ Error::Database(_)))) if !can_write(&desk).await => {
+            return unreachable_store(&desk, &error);
+        }
+        Ok(Ok(Err(error @ Error::Database(_)))) => {
+            return broken(&desk, &event, attempts, &error.to_string(), RETRY_PAUSE_MAX).await;
+        }
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(panic)) => format!("panic: {}", panic_text(panic.as_ref())),
         Err(_) => format!("the turn took longer than {:?}", desk.turn_timeout),
     };
-    broken(&desk, &event, attempts, &reason).await
+    broken(&desk, &event, attempts, &reason, retry_pause(attempts)).await
 }
 
 /// Counts the attempt where one may have been begun before, and says how many that makes; `None` when the event is not
@@ -85,19 +89,25 @@ async fn begin(desk: &Desk, event: &Event, again: bool) -> Result<Option<u32>, E
     if again { desk.store.count_attempt(event.id).await } else { Ok(Some(0)) }
 }
 
-fn unreachable_store(error: &Error) -> Ended {
+/// Whether the store takes a write at all: then what it refused was this turn, and not everything.
+async fn can_write(desk: &Desk) -> bool {
+    desk.store.next_number(PROBE).await.is_ok()
+}
+
+fn unreachable_store(desk: &Desk, error: &Error) -> Ended {
+    desk.metrics.turn(TurnOutcome::Retried, 0.0);
     tracing::error!(%error, "a turn waits for the store");
     Ended::Waits(RETRY_PAUSE_MAX)
 }
 
-async fn broken(desk: &Desk, event: &Event, attempts: u32, reason: &str) -> Ended {
+async fn broken(desk: &Desk, event: &Event, attempts: u32, reason: &str, pause: Duration) -> Ended {
     let attempts = attempts + 1;
     tracing::error!(attempts, reason, "a turn broke");
     desk.metrics.turn(TurnOutcome::Panicked, 0.0);
     if attempts >= desk.attempts_max {
         return quarantine(desk, event, reason).await;
     }
-    Ended::Broken { attempts }
+    Ended::Broken(pause)
 }
 
 async fn quarantine(desk: &Desk, event: &Event, reason: &str) -> Ended {
@@ -107,8 +117,8 @@ async fn quarantine(desk: &Desk, event: &Event, reason: &str) -> Ended {
             desk.metrics.turn(TurnOutcome::Quarantined, 0.0);
             Ended::Quarantined
         }
-        Ok(false) => Ended::NotOpen,
-        Err(error) => unreachable_store(&error),
+        Ok(false) => Ended::NotOpen(None),
+        Err(error) => unreachable_store(desk, &error),
     }
 }
 
@@ -136,7 +146,7 @@ async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error>
                 desk.metrics.turn(TurnOutcome::Done, seconds.as_secs_f64());
                 return Ok(Ended::Done(Box::new(after)));
             }
-            TurnReply::AlreadyDone => return Ok(Ended::NotOpen),
+            TurnReply::AlreadyDone => return Ok(Ended::NotOpen(None)),
             TurnReply::Conflict => {
                 tracing::warn!("the stored session is another one");
                 desk.metrics.turn(TurnOutcome::Conflict, 0.0);

@@ -1,14 +1,16 @@
 //! The shell of the sender: messages come in, heads of line go out, outcomes come back.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, Supervised, WrapFuture,
 };
+use futures_util::FutureExt;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, duration_ms};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::sender::lanes::Lanes;
 use crate::sender::pacing::{NumberPacing, PairPacing};
@@ -33,6 +35,11 @@ pub struct Settled(pub Vec<(ConversationId, MessageId)>);
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub struct CountWaiting;
+
+/// Which of these the sender does not know of, and could send.
+#[derive(Message)]
+#[rtype(result = "Vec<Outbound>")]
+pub struct FindUnknown(pub Vec<Outbound>);
 
 /// Post nothing more. Answers whether nothing is under way.
 #[derive(Message)]
@@ -76,12 +83,22 @@ impl SenderActor {
             return;
         }
         let now = self.clock.now();
+        let until = now + duration_ms(self.counter.limits.ambiguous_grace);
         for outbound in self.lanes.depart(now) {
             let Some(number) = self.numbers.get(&outbound.phone_number_id).cloned() else { continue };
-            let attempt = post::attempt(Arc::clone(&self.counter), number, outbound);
             let back = ctx.address();
             // A task of its own, not of the actor: an actor polls all of its futures whenever one of them wakes.
-            tokio::spawn(async move { back.do_send(Returned(attempt.await)) });
+            let stranded = Landed {
+                conversation: outbound.conversation,
+                message: outbound.id,
+                phone_number_id: Arc::clone(&outbound.phone_number_id),
+                next: Next::Sleep { until, state: QueueState::Ambiguous, attempts: outbound.attempts },
+                pause: None,
+            };
+            let attempt = AssertUnwindSafe(post::attempt(Arc::clone(&self.counter), number, outbound));
+            tokio::spawn(async move {
+                back.do_send(Returned(attempt.catch_unwind().await.unwrap_or(stranded)));
+            });
         }
         self.counter.store.claim_at_once(self.lanes.is_flowing(now));
         self.set_alarm(ctx);
@@ -181,6 +198,17 @@ impl Handler<CountWaiting> for SenderActor {
 
     fn handle(&mut self, _: CountWaiting, _: &mut Self::Context) -> usize {
         self.lanes.waiting().values().sum()
+    }
+}
+
+impl Handler<FindUnknown> for SenderActor {
+    type Result = Vec<Outbound>;
+
+    fn handle(&mut self, FindUnknown(mut stored): FindUnknown, _: &mut Self::Context) -> Vec<Outbound> {
+        stored.retain(|outbound| {
+            self.numbers.contains_key(&outbound.phone_number_id) && !self.lanes.knows(outbound)
+        });
+        stored
     }
 }
 

@@ -80,6 +80,14 @@ impl Lanes {
         true
     }
 
+    /// Whether this message is in its lane.
+    #[must_use]
+    pub fn knows(&self, outbound: &Outbound) -> bool {
+        self.lanes
+            .get(&outbound.conversation)
+            .is_some_and(|lane| lane.waiting.contains_key(&outbound.position))
+    }
+
     /// The messages that leave now. Each is its lane's head; its lane waits until [`Lanes::finish`] or [`Lanes::delay`].
     pub fn depart(&mut self, now: Millis) -> Vec<Outbound> {
         self.wake(now);

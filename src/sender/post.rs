@@ -59,9 +59,8 @@ pub enum Next {
 /// Makes one attempt. What it returns is written down before it returns.
 pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbound) -> Landed {
     let store = &counter.store;
-    let (next, pause) = if outbound.state == QueueState::Ambiguous
-        && let Some(outcome) = verdict::after_grace(&outbound, &counter.limits, store.clock().now())
-    {
+    let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now());
+    let (next, pause) = if let Some(outcome) = given_up {
         (settle(&counter, &outbound, outcome).await, None)
     } else {
         match claim(&counter, &mut outbound).await {

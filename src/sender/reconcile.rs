@@ -1,12 +1,13 @@
 //! What runs beside the sender: taking up at the start what was queued before, and finding what a lost hint left behind.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::Addr;
 
-use crate::clock::{Millis, duration_ms};
-use crate::sender::actor::{CountWaiting, Queue, SenderActor, adopted};
-use crate::store::{Error, Store};
+use crate::clock::duration_ms;
+use crate::sender::actor::{CountWaiting, FindUnknown, Queue, SenderActor, adopted};
+use crate::store::{Error, Outbound, Store};
 use crate::telemetry::Metrics;
 
 /// Takes up what is queued. What was claimed when the program ended is ambiguous from here on, with a full grace.
@@ -21,8 +22,8 @@ pub async fn adopt(store: &Store, sender: &Addr<SenderActor>, grace: Duration) -
     Ok(count)
 }
 
-/// For ever: every `every`, tells the metrics what waits, and hands over what the sender does not know of. It is looked at
-/// twice before it counts as lost, because a row is there a moment before its hint.
+/// For ever: every `every`, tells the metrics what waits, and hands over what the sender does not know of. A message counts
+/// as lost when it is unknown at two looks in a row, because a row is there a moment before its hint.
 pub async fn reconcile(
     store: Store,
     sender: Addr<SenderActor>,
@@ -30,31 +31,36 @@ pub async fn reconcile(
     every: Duration,
     grace: Duration,
 ) {
-    let mut suspected = false;
+    let mut suspected = HashSet::new();
     loop {
         store.clock().sleep(every).await;
         match look(&store, &sender, &metrics).await {
-            Ok(missing) if missing && suspected => {
-                tracing::warn!("the queue holds messages that the sender does not know of");
-                if let Ok(found) = store.outbound().await {
-                    let until: Millis = store.clock().now() + duration_ms(grace);
-                    sender.do_send(Queue(adopted(found, until)));
+            Ok(unknown) => {
+                let (lost, new): (Vec<Outbound>, Vec<Outbound>) =
+                    unknown.into_iter().partition(|outbound| suspected.contains(&outbound.id));
+                suspected = new.into_iter().map(|outbound| outbound.id).collect();
+                if !lost.is_empty() {
+                    tracing::warn!(messages = lost.len(), "the sender did not know of queued messages");
+                    let until = store.clock().now() + duration_ms(grace);
+                    sender.do_send(Queue(adopted(lost, until)));
                 }
-                suspected = false;
             }
-            Ok(missing) => suspected = missing,
             Err(Error::Closed) => return,
             Err(error) => tracing::error!(%error, "cannot look at the queue"),
         }
     }
 }
 
-async fn look(store: &Store, sender: &Addr<SenderActor>, metrics: &Metrics) -> Result<bool, Error> {
+/// Tells the metrics what waits, and finds what the sender does not know of.
+async fn look(store: &Store, sender: &Addr<SenderActor>, metrics: &Metrics) -> Result<Vec<Outbound>, Error> {
     let backlog = store.backlog().await?;
     let open: i64 = backlog.by_state.iter().filter(|(state, _)| *state != "dead").map(|(_, rows)| rows).sum();
     let age = backlog.oldest_at.map_or(0, |at| (store.clock().now() - at).max(0));
     metrics.queue(open, Duration::from_millis(age.unsigned_abs()).as_secs_f64());
     metrics.ambiguous_sends(backlog.by_state.get("ambiguous").copied().unwrap_or(0));
     let known = sender.send(CountWaiting).await.map_err(|_| Error::Closed)?;
-    Ok(usize::try_from(open).unwrap_or(0) > known)
+    if usize::try_from(open).unwrap_or(0) <= known {
+        return Ok(Vec::new());
+    }
+    sender.send(FindUnknown(store.outbound().await?)).await.map_err(|_| Error::Closed)
 }

@@ -10,7 +10,7 @@ use crate::domain::ids::MessageId;
 use crate::meta::client::Outcome;
 use crate::meta::failure::{Policy, Refused, cause};
 use crate::sender::Limits;
-use crate::store::{Attempted, Outbound, SettleOutcome};
+use crate::store::{Attempted, Outbound, QueueState, SettleOutcome};
 
 /// The first pause after trouble at Meta's or on the way; doubled with each attempt.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -55,20 +55,26 @@ pub fn judge(outcome: Outcome, outbound: &Outbound, limits: &Limits, now: Millis
     }
 }
 
-/// What becomes of an ambiguous send whose grace is over and that no status has settled: `None` to send it again.
+/// Whether a message is given up before it is posted: it waited too long, or it is an ambiguous one whose grace is over and
+/// that is not to be sent again. `None` to post it.
 #[must_use]
-pub fn after_grace(outbound: &Outbound, limits: &Limits, now: Millis) -> Option<SettleOutcome> {
-    let reason = match limits.ambiguous_policy {
-        AmbiguousPolicy::Ask => "nobody knows whether Meta took it, and the policy is to ask a person",
-        AmbiguousPolicy::Resend if outbound.attempts >= limits.attempts_max => {
+pub fn before_attempt(outbound: &Outbound, limits: &Limits, now: Millis) -> Option<SettleOutcome> {
+    let late = is_late(outbound, limits, now);
+    let often_enough = outbound.attempts >= limits.attempts_max;
+    let reason = match (outbound.state, limits.ambiguous_policy) {
+        (QueueState::Ambiguous, AmbiguousPolicy::Ask) => {
+            "nobody knows whether Meta took it, and the policy is to ask a person"
+        }
+        (QueueState::Ambiguous, AmbiguousPolicy::Resend) if often_enough => {
             "nobody knows whether Meta took it, and it was tried often enough"
         }
-        AmbiguousPolicy::Resend if is_late(outbound, limits, now) => {
+        (QueueState::Ambiguous, AmbiguousPolicy::Resend) if late => {
             "nobody knows whether Meta took it, and it is too late to try again"
         }
-        AmbiguousPolicy::Resend => return None,
+        (QueueState::Ready, _) if late => "it waited too long to be worth sending",
+        _ => return None,
     };
-    let attempt = Attempted { outcome: "ambiguous", failure: told(reason.to_owned()) };
+    let attempt = Attempted { outcome: "given_up", failure: told(reason.to_owned()) };
     Some(SettleOutcome::Failed { attempt })
 }
 
@@ -153,7 +159,6 @@ mod tests {
     use crate::domain::contact::Address;
     use crate::domain::ids::ConversationId;
     use crate::domain::outbound::Message;
-    use crate::store::QueueState;
 
     const NOW: Millis = 1_800_000_000_000;
 
@@ -223,11 +228,19 @@ mod tests {
 
     #[test]
     fn after_its_grace_an_ambiguous_send_follows_the_policy() {
-        assert!(after_grace(&outbound(1), &limits(), NOW).is_none());
-        assert!(after_grace(&outbound(3), &limits(), NOW).is_some());
+        let ambiguous = |attempts| Outbound { state: QueueState::Ambiguous, ..outbound(attempts) };
+        assert!(before_attempt(&ambiguous(1), &limits(), NOW).is_none());
+        assert!(before_attempt(&ambiguous(3), &limits(), NOW).is_some());
         let ask = Limits { ambiguous_policy: AmbiguousPolicy::Ask, ..limits() };
-        assert!(after_grace(&outbound(1), &ask, NOW).is_some());
-        assert!(after_grace(&outbound(1), &limits(), NOW + 2 * 86_400_000).is_some());
+        assert!(before_attempt(&ambiguous(1), &ask, NOW).is_some());
+        assert!(before_attempt(&ambiguous(1), &limits(), NOW + 2 * 86_400_000).is_some());
+    }
+
+    #[test]
+    fn what_waited_past_its_deadline_is_not_sent_late() {
+        let ready = Outbound { state: QueueState::Ready, ..outbound(9) };
+        assert!(before_attempt(&ready, &limits(), NOW).is_none());
+        assert!(before_attempt(&ready, &limits(), NOW + 2 * 86_400_000).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sea_orm::{DbErr, EntityTrait, Set, TryInsertResult};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
 
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
@@ -12,7 +12,7 @@ use crate::domain::event::{Event, Input};
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::inbound::InboundMessage;
 use crate::store::directory::{Found, Lookup};
-use crate::store::entity::{message, webhook};
+use crate::store::entity::{message, timer, webhook};
 use crate::store::statuses::{self, News};
 use crate::store::writer::{Note, Scope};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
@@ -43,7 +43,6 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut accepted = Vec::with_capacity(candidates.len());
     let mut messages = Vec::new();
     let mut news = Vec::new();
-    let mut timers = Vec::new();
     let mut dispatches = Vec::new();
     for candidate in &candidates {
         let conversation = conversation(candidate);
@@ -64,8 +63,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             }
             IncomingBody::Status { update, .. } => news.push(News { event: candidate.id, update }),
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
-            IncomingBody::Timer { conversation, .. } => timers.push(conversation.0),
-            IncomingBody::Command { .. } => {}
+            IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
         if let (Some(input), Some(conversation)) = (input(&candidate.incoming.body), conversation) {
             dispatches.push(Dispatch {
@@ -85,8 +83,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
         message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
     }
     statuses::merge(scope, &news).await?;
-    // From here on the event stands for the wait.
-    bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &timers).await?;
+    finish_waits(scope, &all).await?;
     if !dispatches.is_empty() {
         scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
         scope.after.hints.push(Hint::Accepted(dispatches));
@@ -94,6 +91,20 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
 
     let mut rest = accepted.into_iter();
     Ok(jobs.iter().map(|job| rest.by_ref().take(job.len()).collect()).collect())
+}
+
+/// From here on the event stands for the wait. One that was set again meanwhile stays.
+async fn finish_waits(scope: &Scope<'_>, all: &[&Incoming]) -> Result<(), DbErr> {
+    for incoming in all {
+        if let IncomingBody::Timer { conversation, generation } = incoming.body {
+            timer::Entity::delete_many()
+                .filter(timer::Column::ConversationId.eq(conversation.0))
+                .filter(timer::Column::Generation.eq(generation))
+                .exec(scope.tx)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {

@@ -13,28 +13,51 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 256;
 /// Write-ahead log pages after which SQLite checkpoints (its own default).
 const CHECKPOINT_PAGES: &str = "1000";
+/// Connections for the queries of flows.
+const FLOW_CONNECTIONS: u32 = 2;
+/// How long a PostgreSQL statement may wait for a row that somebody else has locked: a flow may write to tables that others
+/// use, and there is one writer.
+const LOCK_TIMEOUT: &str = "5s";
+/// How long a PostgreSQL statement may take.
+const STATEMENT_TIMEOUT: &str = "30s";
 /// Page cache of the writer and of each reader, in KiB (negative is SQLite's way of saying KiB).
 const CACHE_KIB: &str = "-16384";
 
-/// The two ways into the database.
+/// The ways into the database.
 pub(crate) struct Connections {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
+    /// For the queries of flows: a slow one holds up other flows' queries and nothing else.
+    pub(crate) flows: DatabaseConnection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Migrator,
+    Writer,
+    Reader,
+    Flow,
 }
 
 /// Opens `url`: the writer first, because switching SQLite to its write-ahead log needs the file for itself.
 pub(crate) async fn open(url: &str, readers: u32) -> Result<Connections, Error> {
-    let writer = Database::connect(options(url, true, 1)).await?;
-    let readers = Database::connect(options(url, false, readers.max(1))).await?;
-    let connections = Connections { writer, readers };
-    assert_durable(&connections.writer).await?;
-    Ok(connections)
+    let writer = Database::connect(options(url, Role::Writer, 1)).await?;
+    assert_durable(&writer).await?;
+    let readers = Database::connect(options(url, Role::Reader, readers.max(1))).await?;
+    let flows = Database::connect(options(url, Role::Flow, FLOW_CONNECTIONS)).await?;
+    Ok(Connections { writer, readers, flows })
 }
 
-fn options(url: &str, writer: bool, connections: u32) -> ConnectOptions {
+/// Opens one connection for migrations, which may take their time.
+pub(crate) async fn open_migrator(url: &str) -> Result<DatabaseConnection, Error> {
+    Ok(Database::connect(options(url, Role::Migrator, 1)).await?)
+}
+
+fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
+    let writes = matches!(role, Role::Migrator | Role::Writer);
     let mut options = ConnectOptions::new(url);
     options
-        .min_connections(if writer { 1 } else { 0 })
+        .min_connections(u32::from(role == Role::Writer))
         .max_connections(connections)
         .connect_timeout(WAIT_MAX)
         .acquire_timeout(WAIT_MAX)
@@ -42,7 +65,7 @@ fn options(url: &str, writer: bool, connections: u32) -> ConnectOptions {
         .max_lifetime(None::<Duration>)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .set_application_name(if writer { "switchboard writer" } else { "switchboard reader" });
+        .set_application_name(format!("switchboard {role:?}").to_lowercase());
     if url.starts_with("sqlite:") {
         options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
@@ -51,19 +74,24 @@ fn options(url: &str, writer: bool, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("cache_size", CACHE_KIB)
                 .pragma("temp_store", "memory");
-            if writer {
+            if writes {
                 sqlite.journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             } else {
                 sqlite.create_if_missing(false).pragma("query_only", "on")
             }
         });
     } else {
-        options.test_before_acquire_if_idle_for(Duration::from_secs(30));
-        if !writer {
-            options.map_sqlx_postgres_opts(|postgres| {
-                postgres.options([("default_transaction_read_only", "on")])
-            });
-        }
+        let settings: &[(&str, &str)] = match role {
+            Role::Migrator => &[],
+            Role::Writer => &[("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)],
+            Role::Reader => &[("default_transaction_read_only", "on")],
+            Role::Flow => {
+                &[("default_transaction_read_only", "on"), ("statement_timeout", STATEMENT_TIMEOUT)]
+            }
+        };
+        options
+            .test_before_acquire_if_idle_for(Duration::from_secs(30))
+            .map_sqlx_postgres_opts(|postgres| postgres.options(settings.iter().copied()));
     }
     options
 }

@@ -41,7 +41,7 @@ impl Tally {
             }
         }
         let add =
-            "on conflict (phone_number_id, hour, name) do update set value = counter.value + excluded.value";
+            "on conflict (hour, phone_number_id, name) do update set value = counter.value + excluded.value";
         bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], rows, add).await
     }
 }

@@ -126,7 +126,7 @@ impl Lookup {
     pub(crate) fn line(&mut self, scope: &mut Scope<'_>, identity: &Identity, number: &str) -> Found {
         let contact = match keys(identity).find_map(|key| self.people.get(&key).copied()) {
             Some(contact) => contact,
-            None => self.begin_contact(scope, identity),
+            None => self.begin_contact(scope, identity, number),
         };
         for (kind, value) in identity.aliases() {
             let key = format!("{}:{value}", kind.as_str());
@@ -152,8 +152,9 @@ impl Lookup {
         found
     }
 
-    fn begin_contact(&mut self, scope: &Scope<'_>, identity: &Identity) -> i64 {
+    fn begin_contact(&mut self, scope: &mut Scope<'_>, identity: &Identity, number: &str) -> i64 {
         let id = scope.ids.next();
+        scope.tally.add(number, "contacts", 1);
         self.new_contacts.push(contact::ActiveModel {
             id: Set(id),
             wa_id: Set(identity.wa_id.as_deref().map(text)),
@@ -191,7 +192,7 @@ impl Lookup {
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
         });
-        scope.tally.add(number, "contacts", 1);
+        scope.tally.add(number, "conversations", 1);
         Session {
             conversation,
             contact: ContactId(contact),

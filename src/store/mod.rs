@@ -98,6 +98,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     readers: DatabaseConnection,
+    flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
     jobs: mpsc::Sender<Job>,
@@ -116,6 +117,8 @@ pub(crate) struct Gauge {
     reserved: AtomicI64,
     /// Whether a message whose lane is empty may be written as already claimed.
     claim_at_once: AtomicBool,
+    /// Whether the last transaction failed for the database's own reasons.
+    failing: AtomicBool,
 }
 
 impl Store {
@@ -130,8 +133,8 @@ impl Store {
         ids: Ids,
         metrics: Metrics,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
+        prepare(&settings.url, settings.migrate).await?;
         let connections = connect::open(&settings.url, settings.reader_connections).await?;
-        prepare(&connections.writer, settings.migrate).await?;
         ids.start_after(recovery::highest_id(&connections.writer).await?);
 
         let gauge = Arc::new(Gauge::default());
@@ -150,6 +153,7 @@ impl Store {
         tokio::spawn(writer.run(waiting));
         let store = Self(Arc::new(Inner {
             readers: connections.readers,
+            flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
             jobs,
             gauge,
@@ -188,6 +192,12 @@ impl Store {
         self.0.gauge.open.load(Ordering::Relaxed)
     }
 
+    /// Whether the last transaction went through.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        !self.0.gauge.failing.load(Ordering::Relaxed)
+    }
+
     /// Makes room for `count` events, or says that the limit of unfinished events is reached.
     #[must_use]
     pub fn reserve(&self, count: usize) -> Option<Reservation> {
@@ -196,8 +206,8 @@ impl Store {
         let reserved = gauge.reserved.fetch_add(count, Ordering::Relaxed) + count;
         let reservation = Reservation { gauge: Arc::clone(gauge), count };
         let full = gauge.open.load(Ordering::Relaxed) + reserved > self.0.unfinished_max;
-        // An early return drops the reservation and so gives the room back.
-        if full { None } else { Some(reservation) }
+        // A reservation that is dropped gives its room back. What needs no room is never turned away.
+        if full && count > 0 { None } else { Some(reservation) }
     }
 
     /// Says whether the sender is free enough that a message whose lane is empty will leave at once. Such a message is
@@ -212,18 +222,26 @@ impl Store {
         answered.await.map_err(|_| Error::Closed)?
     }
 
-    /// Runs a read on the runtime that the connections belong to.
     async fn read<T, F>(&self, read: impl FnOnce(DatabaseConnection) -> F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let read = read(self.0.readers.clone());
+        self.on_its_runtime(read(self.0.readers.clone())).await
+    }
+
+    /// Runs a read on the runtime that the connections belong to.
+    async fn on_its_runtime<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
         self.0.runtime.spawn(read).await.map_err(|_| Error::Closed)?
     }
 }
 
-/// Room for events that are about to be accepted. Given back when dropped; the writer counts what was kept.
+/// Room for events that are about to be accepted. It travels with them, and is given back when the writer has counted what
+/// was kept.
 #[derive(Debug)]
 pub struct Reservation {
     gauge: Arc<Gauge>,
@@ -247,18 +265,20 @@ pub(crate) fn text(text: &str) -> String {
 /// # Errors
 /// When the database cannot be reached or refuses.
 pub async fn migrate(url: &str) -> Result<usize, Error> {
-    let connections = connect::open(url, 1).await?;
-    let pending = migration::Migrator::get_pending_migrations(&connections.writer).await?.len();
-    migration::Migrator::up(&connections.writer, None).await?;
+    let db = connect::open_migrator(url).await?;
+    let pending = migration::Migrator::get_pending_migrations(&db).await?.len();
+    migration::Migrator::up(&db, None).await?;
+    db.close().await?;
     Ok(pending)
 }
 
-async fn prepare(db: &DatabaseConnection, apply: bool) -> Result<(), Error> {
+async fn prepare(url: &str, apply: bool) -> Result<(), Error> {
     if apply {
-        migration::Migrator::up(db, None).await?;
-        return Ok(());
+        return migrate(url).await.map(drop);
     }
-    let pending = migration::Migrator::get_pending_migrations(db).await?;
+    let db = connect::open_migrator(url).await?;
+    let pending = migration::Migrator::get_pending_migrations(&db).await?;
+    db.close().await?;
     if pending.is_empty() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use crate::domain::ids::{ConversationId, MessageId};
 use crate::store::entity::{attempt, queue};
 use crate::store::statuses::{self, Change, Gone};
 use crate::store::writer::{Note, Scope};
-use crate::store::{Attempted, Settle, SettleOutcome, bulk};
+use crate::store::{Attempted, Settle, SettleOutcome, bulk, text};
 
 /// Writes down that these messages are about to be posted: from here on, a crash leaves them ambiguous. Returns those
 /// that were still to be sent.
@@ -28,6 +28,7 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
     let mut accepted = Vec::new();
     let mut wamids = Vec::new();
     let mut dead = Vec::new();
+    let mut failed = Vec::new();
     let mut waiting = Vec::new();
     let mut attempts = Vec::new();
     for settle in settles {
@@ -49,12 +50,14 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
             SettleOutcome::Failed { attempt } => {
                 dead.push(settle.id.0);
                 attempts.push(attempt_row(scope, settle, attempt));
-                changes.push(change(scope, settle, Status::Failed, None, Some(attempt.failure.clone())));
+                failed.push(change(scope, settle, Status::Failed, None, Some(attempt.failure.clone())));
             }
         }
     }
     remove(scope, &accepted).await?;
-    bury(scope, &dead).await?;
+    let buried = bury(scope, &dead).await?;
+    // One that a status has settled meanwhile has not failed, whatever became of this attempt.
+    changes.extend(failed.into_iter().filter(|change| buried.iter().any(|(_, id)| id.0 == change.message)));
     let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
                from v where queue.id = v.id and queue.state <> 'dead'";
     bulk::with_values(scope.tx, &["id", "state", "due_at", "reason"], waiting, set).await?;
@@ -65,9 +68,15 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
     statuses::unpark(scope, &wamids).await
 }
 
-/// Removes the queue rows of messages that Meta has told a status of, if they were still open.
-pub(crate) async fn settled_by_status(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
-    remove(scope, messages).await
+/// Takes messages that Meta has told a status of out of the queue, if they were still in it.
+pub(crate) async fn settled_by_status(
+    scope: &mut Scope<'_>,
+    sent: &[i64],
+    failed: &[i64],
+) -> Result<Vec<Gone>, DbErr> {
+    let mut gone = remove(scope, sent).await?;
+    gone.extend(bury(scope, failed).await?);
+    Ok(gone)
 }
 
 /// Takes messages that Meta has out of the queue. Whoever is first to know of it, the sender or a status, ends the
@@ -138,7 +147,7 @@ fn change(
 }
 
 fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted) -> Vec<Value> {
-    vec![settle.id.0.into(), state.into(), due_at.into(), attempt.failure.to_string().into()]
+    vec![settle.id.0.into(), state.into(), due_at.into(), text(&attempt.failure.to_string()).into()]
 }
 
 fn attempt_row(scope: &Scope<'_>, settle: &Settle, attempt: &Attempted) -> attempt::ActiveModel {
@@ -148,7 +157,7 @@ fn attempt_row(scope: &Scope<'_>, settle: &Settle, attempt: &Attempted) -> attem
         at: Set(scope.now),
         outcome: Set(attempt.outcome.to_owned()),
         code: Set((attempt.failure.code != 0).then_some(attempt.failure.code)),
-        reason: Set(attempt.failure.to_string()),
-        trace: Set(attempt.failure.trace.clone()),
+        reason: Set(text(&attempt.failure.to_string())),
+        trace: Set(attempt.failure.trace.as_deref().map(text)),
     }
 }

@@ -16,7 +16,7 @@ use crate::meta::webhook::{Body, parse_payload};
 use crate::store::entity::{contact, flow, message, queue, session, timer, webhook};
 use crate::store::read::identity;
 use crate::store::writer::{KnownFlow, Scope};
-use crate::store::{Dispatch, Error, Hint, Outbound, QueueState, Session, Store, bulk};
+use crate::store::{Dispatch, Error, Hint, Outbound, QueueState, Session, Store, bulk, text};
 
 /// The wait of a conversation, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Store {
         .await
     }
 
-    /// The events that were accepted before `before` and are not done, in order. One that cannot be read back is put aside
+    /// The events that were accepted before `before` and are not done, in order within each conversation. One that cannot be read back is put aside
     /// here, with that as its reason.
     ///
     /// # Errors
@@ -71,6 +71,7 @@ impl Store {
                 let rows = webhook::Entity::find()
                     .filter(webhook::Column::State.eq("accepted"))
                     .filter(webhook::Column::AcceptedAt.lt(before))
+                    .order_by_asc(webhook::Column::ConversationId)
                     .order_by_asc(webhook::Column::Id);
                 Ok(rows.all(&db).await?)
             })
@@ -177,7 +178,8 @@ pub(crate) async fn attempt(scope: &Scope<'_>, event: EventId) -> Result<Option<
 
 pub(crate) async fn quarantine(scope: &mut Scope<'_>, event: EventId, reason: &str) -> Result<bool, DbErr> {
     let sql = "update webhook set state = 'quarantined', reason = $1, done_at = $2 where state = 'accepted' and id in ({ids})";
-    let changed = bulk::with_ids(scope.tx, sql, &[reason.into(), scope.now.into()], &[event.0]).await? == 1;
+    let changed =
+        bulk::with_ids(scope.tx, sql, &[text(reason).into(), scope.now.into()], &[event.0]).await? == 1;
     scope.after.open_delta -= i64::from(changed);
     Ok(changed)
 }
@@ -190,6 +192,8 @@ pub(crate) async fn retry(scope: &mut Scope<'_>, id: EventId) -> Result<bool, Db
         scope.after.open_delta += 1;
         let row = webhook::Entity::find_by_id(id.0).one(scope.tx).await?;
         if let Some(event) = row.and_then(event) {
+            // All of its attempts are ahead of it.
+            let event = Event { recovered: false, ..event };
             scope.after.hints.push(Hint::Accepted(vec![Dispatch { event, fresh: None }]));
         }
     }

@@ -30,7 +30,8 @@ impl Store {
         timeout: Duration,
     ) -> Result<Vec<Map<String, serde_json::Value>>, String> {
         let (sql, params) = (sql.to_owned(), params.clone());
-        let rows = self.read(move |db| async move {
+        let db = self.0.flows.clone();
+        let rows = self.on_its_runtime(async move {
             let statement = bind(db.get_database_backend(), trimmed(&sql), &params);
             let rows = async {
                 let stream = sea_orm::StreamTrait::stream_raw(&db, statement).await?;
@@ -107,8 +108,7 @@ fn bind(backend: DbBackend, sql: &str, params: &BTreeMap<String, serde_json::Val
             ':' => {
                 let name = name_at(&rest[1..]);
                 if let Some(value) = params.get(name) {
-                    values.push(bound(value));
-                    text.push_str(&format!("${}", values.len()));
+                    text.push_str(&placeholder(backend, value, &mut values));
                     rest = &rest[1 + name.len()..];
                     continue;
                 }
@@ -131,16 +131,34 @@ fn name_at(text: &str) -> &str {
     &text[..end]
 }
 
+/// The placeholder of a value, which it adds to `values`. PostgreSQL is told the type: it keeps a prepared statement by its
+/// text, and would read a later value of another type as if it were of the first one's.
+fn placeholder(backend: DbBackend, value: &serde_json::Value, values: &mut Vec<Value>) -> String {
+    if value.is_null() {
+        return "null".to_owned();
+    }
+    values.push(bound(value));
+    let number = values.len();
+    match (backend, values.last()) {
+        (DbBackend::Postgres, Some(Value::BigInt(_))) => format!("${number}::bigint"),
+        (DbBackend::Postgres, Some(Value::Double(_))) => format!("${number}::double precision"),
+        (DbBackend::Postgres, Some(Value::Bool(_))) => format!("${number}::boolean"),
+        (DbBackend::Postgres, _) => format!("${number}::text"),
+        _ => format!("${number}"),
+    }
+}
+
 fn bound(value: &serde_json::Value) -> Value {
     match value {
-        serde_json::Value::Null => Value::String(None),
         serde_json::Value::Bool(flag) => Value::from(*flag),
         serde_json::Value::Number(number) => match number.as_i64() {
             Some(whole) => Value::from(whole),
             None => Value::from(number.as_f64()),
         },
         serde_json::Value::String(text) => Value::from(text.clone()),
-        serde_json::Value::Array(_) | serde_json::Value::Object(_) => Value::from(value.to_string()),
+        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+            Value::from(value.to_string())
+        }
     }
 }
 
@@ -160,5 +178,13 @@ mod tests {
             "select ':me', a::text -- :me\n from t /* :n */ where p = $1 and n in ($2, $3) and x = :other"
         );
         assert_eq!(bound.values.map(|values| values.0.len()), Some(3));
+    }
+
+    #[test]
+    fn postgres_is_told_the_type_of_each_value_and_null_is_written_out() {
+        let params = [("a", 3.into()), ("b", 3.5.into()), ("c", "x".into()), ("d", serde_json::Value::Null)];
+        let params = params.map(|(name, value)| (name.to_owned(), value)).into();
+        let bound = bind(DbBackend::Postgres, "values (:a, :b, :c, :d)", &params);
+        assert_eq!(bound.sql, "values ($1::bigint, $2::double precision, $3::text, null)");
     }
 }

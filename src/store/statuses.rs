@@ -10,7 +10,7 @@ use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::store::entity::{message, webhook};
 use crate::store::writer::{Note, Scope};
-use crate::store::{Hint, bulk, queue};
+use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.
 pub(crate) struct News<'a> {
@@ -73,8 +73,10 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";
     bulk::with_ids(scope.tx, park, &[], &parked).await?;
 
-    let changed: Vec<i64> = changes.iter().map(|change| change.message).collect();
-    let settled = queue::settled_by_status(scope, &changed).await?;
+    let (failed, sent): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| change.status == Status::Failed);
+    let ids = |changes: Vec<&Change>| changes.into_iter().map(|change| change.message).collect::<Vec<i64>>();
+    let settled = queue::settled_by_status(scope, &ids(sent), &ids(failed)).await?;
     if !settled.is_empty() {
         scope.after.hints.push(Hint::Settled(settled));
     }
@@ -85,7 +87,7 @@ fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate
     Change {
         message,
         status,
-        wamid: Some(update.wamid.clone()),
+        wamid: Some(text(&update.wamid)),
         at: update.at.unwrap_or(scope.now),
         error: update.error.clone(),
         pricing: update.pricing.clone(),

@@ -186,7 +186,7 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::
         body: Set(Some(text(outgoing.message.body()))),
         content: Set(serde_json::to_string(&*outgoing.message).ok()),
         wamid: Set(None),
-        reply_to: Set(outgoing.reply_to.clone()),
+        reply_to: Set(outgoing.reply_to.as_deref().map(text)),
         status: Set(rank(Status::Queued)),
         error_code: Set(None),
         error: Set(None),

@@ -312,7 +312,7 @@ pub enum SettleOutcome {
 /// An attempt that did not end with Meta's id.
 #[derive(Debug, Clone)]
 pub struct Attempted {
-    /// `refused`, `not_sent`, `ambiguous`.
+    /// `refused`, `not_sent`, `ambiguous` or `given_up`.
     pub outcome: &'static str,
     /// Why, in Meta's words where Meta spoke.
     pub failure: Failure,

@@ -7,14 +7,12 @@ use crate::store::{Accepted, Error, Incoming, KnownFlow, Reservation, Settle, St
 
 impl Store {
     /// Accepts `incoming`, all or nothing: when this returns, each of them is on disk. The answers are in the order of
-    /// `incoming`. `room` is given back once what was new is counted as unfinished.
+    /// `incoming`.
     ///
     /// # Errors
     /// When the database refuses: nothing was kept.
     pub async fn accept(&self, incoming: Vec<Incoming>, room: Reservation) -> Result<Vec<Accepted>, Error> {
-        let reply = self.ask(Request::Accept(incoming)).await;
-        drop(room);
-        match reply? {
+        match self.ask(Request::Accept(incoming, room)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
             _ => Err(Error::Closed),
         }

@@ -19,14 +19,16 @@ use crate::clock::{Clock, Ids, Millis};
 use crate::domain::ids::{EventId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
-use crate::store::{Accepted, Error, Gauge, Hint, Incoming, Settings, Settle, SqlWrite, Turn, TurnReply};
+use crate::store::{
+    Accepted, Error, Gauge, Hint, Incoming, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+};
 use crate::store::{accept, queue, recovery, sql, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
 pub(crate) enum Request {
     /// Keep these events.
-    Accept(Vec<Incoming>),
+    Accept(Vec<Incoming>, #[expect(dead_code, reason = "held until the job is answered")] Reservation),
     /// Commit this turn.
     Turn(Box<Turn>),
     /// These messages are about to be posted.
@@ -96,10 +98,11 @@ pub(crate) enum Abort {
 }
 
 impl Abort {
-    fn into_result(self) -> Result<Reply, Error> {
+    fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
         match self {
             Self::Refused(reply) => Ok(reply),
             Self::Database(error) => {
+                gauge.failing.store(true, Ordering::Relaxed);
                 tracing::warn!(%error, "a write failed");
                 Err(Error::Database(error))
             }
@@ -200,7 +203,7 @@ impl Writer {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
             Err(abort) if jobs.len() == 1 => {
-                let result = abort.into_result();
+                let result = abort.into_result(&self.gauge);
                 jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
             }
             Err(_) => {
@@ -208,7 +211,7 @@ impl Writer {
                     let alone = self.commit(std::slice::from_ref(&job)).await;
                     job.answer(match alone {
                         Ok(mut replies) => replies.pop().ok_or(Error::Closed),
-                        Err(abort) => abort.into_result(),
+                        Err(abort) => abort.into_result(&self.gauge),
                     });
                 }
             }
@@ -244,6 +247,7 @@ impl Writer {
         match applied {
             Ok(replies) => {
                 tx.commit().await?;
+                self.gauge.failing.store(false, Ordering::Relaxed);
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 self.conclude(after);
                 Ok(replies)
@@ -291,7 +295,7 @@ impl Writer {
 async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
     let mut replies: Vec<Reply> = jobs.iter().map(|_| Reply::Unit).collect();
 
-    let accepts: Vec<usize> = indices(jobs, |request| matches!(request, Request::Accept(_)));
+    let accepts: Vec<usize> = indices(jobs, |request| matches!(request, Request::Accept(..)));
     if !accepts.is_empty() {
         let lists: Vec<&[Incoming]> = jobs.iter().filter_map(|job| job.request.incoming()).collect();
         for (i, accepted) in accepts.iter().zip(accept::apply(scope, &lists).await?) {
@@ -318,7 +322,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
 
     for (job, reply) in jobs.iter().zip(&mut replies) {
         match &job.request {
-            Request::Accept(_) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
+            Request::Accept(..) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
             Request::Attempt(event) => *reply = Reply::Attempts(recovery::attempt(scope, *event).await?),
             Request::Quarantine(event, reason) => {
                 *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
@@ -349,7 +353,7 @@ fn indices(jobs: &[Job], wanted: impl Fn(&Request) -> bool) -> Vec<usize> {
 
 impl Request {
     fn incoming(&self) -> Option<&[Incoming]> {
-        if let Self::Accept(incoming) = self { Some(incoming) } else { None }
+        if let Self::Accept(incoming, _) = self { Some(incoming) } else { None }
     }
 
     fn turn(&self) -> Option<&Turn> {

@@ -13,9 +13,9 @@ use crate::store::{Error, Store, response_bucket_ms};
 pub struct Statistics {
     /// Messages from people.
     pub received: i64,
-    /// Messages to people.
+    /// Messages to people: written, whatever became of them since.
     pub sent: i64,
-    /// Conversations begun: people, per number of ours.
+    /// People.
     pub contacts: i64,
     /// Received, by type.
     pub received_by_type: BTreeMap<String, i64>,
@@ -56,6 +56,8 @@ impl Store {
     pub async fn statistics(&self, phone_number_id: Option<String>) -> Result<Statistics, Error> {
         self.read(move |db| async move {
             let mut select = counter::Entity::find().filter(counter::Column::Hour.eq(0));
+            // A person counts once in all, and once for each number of ours that they talk to.
+            let people = if phone_number_id.is_some() { "conversations" } else { "contacts" };
             if let Some(number) = phone_number_id {
                 select = select.filter(counter::Column::PhoneNumberId.eq(number));
             }
@@ -63,7 +65,7 @@ impl Store {
             for row in select.all(&db).await? {
                 *counts.entry(row.name).or_default() += row.value;
             }
-            Ok(statistics(counts))
+            Ok(statistics(counts, people))
         })
         .await
     }
@@ -114,14 +116,14 @@ impl Store {
     }
 }
 
-fn statistics(counts: BTreeMap<String, i64>) -> Statistics {
+fn statistics(counts: BTreeMap<String, i64>, people: &str) -> Statistics {
     let mut all = Statistics::default();
     let mut responses: BTreeMap<i64, i64> = BTreeMap::new();
     for (name, value) in counts.into_iter().filter(|(_, value)| *value != 0) {
         match name.split_once(':') {
             None if name == "in" => all.received = value,
             None if name == "out" => all.sent = value,
-            None if name == "contacts" => all.contacts = value,
+            None if name == people => all.contacts = value,
             Some(("in", kind)) => _ = all.received_by_type.insert(kind.to_owned(), value),
             Some(("out", kind)) => _ = all.sent_by_type.insert(kind.to_owned(), value),
             Some(("status", status)) => _ = all.sent_by_status.insert(status.to_owned(), value),
@@ -160,9 +162,9 @@ mod tests {
         let counts: BTreeMap<String, i64> = [("response:0", 50), ("response:8", 45), ("response:80", 5)]
             .map(|(k, v)| (k.to_owned(), v))
             .into();
-        let all = statistics(counts);
+        let all = statistics(counts, "contacts");
         assert_eq!((all.responses, all.response_p50_ms, all.response_p95_ms), (100, Some(0), Some(1)));
         assert_eq!(all.response_p99_ms, Some(1023));
-        assert_eq!(statistics(BTreeMap::new()).response_p50_ms, None);
+        assert_eq!(statistics(BTreeMap::new(), "contacts").response_p50_ms, None);
     }
 }
