@@ -1,6 +1,6 @@
 //! A turn: one event, from the state before it to the commit of everything it leads to.
 //!
-//! What is decided, is decided by the pure [`flow::step`](crate::flow::step) on a copy; here it is fed, its calls are made,
+//! What is decided, is decided by the pure [`flow::step`] on a copy; here it is fed, its calls are made,
 //! and what comes out is committed. A panic in it, or a wait that does not end, leads to [`Ended::Broken`], with nothing changed.
 
 use std::collections::BTreeSet;

@@ -11,10 +11,10 @@ use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::inbound::InboundMessage;
+use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup};
 use crate::store::entity::{message, timer, webhook};
 use crate::store::statuses::{self, News};
-use crate::store::writer::{Note, Scope};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
 
 /// An event between being read and being inserted.

@@ -9,8 +9,8 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::domain::contact::Identity;
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::store::batch::Scope;
 use crate::store::entity::{alias, contact, session};
-use crate::store::writer::Scope;
 use crate::store::{Session, bulk, text};
 
 /// The person in a conversation and the number of ours that it is with.

@@ -1,6 +1,6 @@
 //! The store: the only room that names SeaORM and the only one that speaks SQL.
 //!
-//! **Writes** go through one writer ([`writer`]) that takes whatever has accumulated, writes it in one synced transaction and
+//! **Writes** go through one writer (`writer`) that takes whatever has accumulated, writes it in one synced transaction and
 //! then answers every waiter: a batch of 1 when idle, of hundreds when busy, with no timer. What has to happen because
 //! something was committed (wake a conversation, wake the sender) leaves the writer as a [`Hint`], after the commit and in
 //! commit order. A lost hint costs a delay: the row is the truth, and the sweeps find it.
@@ -22,6 +22,7 @@ use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
+mod batch;
 mod bulk;
 mod connect;
 mod counters;
@@ -41,12 +42,12 @@ mod writer;
 pub use counters::response_bucket_ms;
 pub use recovery::{Activation, DueTimer};
 pub use types::{
-    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, Outbound, Outgoing, QueueState, Session,
-    Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing, QueueState,
+    Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
 };
 
-pub use writer::KnownFlow;
-use writer::{Job, Reply, Request};
+use batch::Reply;
+use writer::{Job, Request};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
 const JOBS_WAITING_MAX: usize = 8_192;

@@ -5,9 +5,9 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Va
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::statuses::{self, Change, Gone};
-use crate::store::writer::{Note, Scope};
 use crate::store::{Attempted, Settle, SettleOutcome, bulk, text};
 
 /// Writes down that these messages are about to be posted: from here on, a crash leaves them ambiguous. Returns those

@@ -13,9 +13,10 @@ use crate::clock::Millis;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::meta::webhook::{Body, parse_payload};
+use crate::store::KnownFlow;
+use crate::store::batch::Scope;
 use crate::store::entity::{contact, flow, message, queue, session, timer, webhook};
 use crate::store::read::identity;
-use crate::store::writer::{KnownFlow, Scope};
 use crate::store::{Dispatch, Error, Hint, Outbound, QueueState, Session, Store, bulk, text};
 
 /// The wait of a conversation, as stored.

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use serde_json::Map;
 
-use crate::store::writer::Scope;
+use crate::store::batch::Scope;
 use crate::store::{Error, SqlWrite, Store};
 
 /// Characters of a database's error that a reader is shown.

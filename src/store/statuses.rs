@@ -8,8 +8,8 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Value};
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::store::batch::{Note, Scope};
 use crate::store::entity::{message, webhook};
-use crate::store::writer::{Note, Scope};
 use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.

@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
 use crate::domain::ids::ConversationId;
+use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
 use crate::store::statuses::rank;
-use crate::store::writer::{Abort, Reply, Scope};
 use crate::store::{
     Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, sql, text,
 };

@@ -317,3 +317,14 @@ pub struct Attempted {
     /// Why, in Meta's words where Meta spoke.
     pub failure: Failure,
 }
+
+/// A flow as it is kept: sessions are pinned to its hash.
+#[derive(Debug, Clone)]
+pub struct KnownFlow {
+    /// Of its source.
+    pub hash: String,
+    /// The bot's name.
+    pub name: String,
+    /// The whole file.
+    pub source: String,
+}

@@ -2,7 +2,8 @@
 
 use crate::clock::Millis;
 use crate::domain::ids::{EventId, MessageId};
-use crate::store::writer::{Reply, Request};
+use crate::store::batch::Reply;
+use crate::store::writer::Request;
 use crate::store::{Accepted, Error, Incoming, KnownFlow, Reservation, Settle, Store, Turn, TurnReply};
 
 impl Store {

@@ -9,18 +9,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Ids, Millis};
 use crate::domain::ids::{EventId, MessageId};
+use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
 use crate::store::{
-    Accepted, Error, Gauge, Hint, Incoming, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+    Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
 use crate::store::{accept, queue, recovery, sql, turn};
 use crate::telemetry::Metrics;
@@ -53,17 +51,6 @@ pub(crate) enum Request {
     Recount,
 }
 
-/// A flow as it is kept: sessions are pinned to its hash.
-#[derive(Debug, Clone)]
-pub struct KnownFlow {
-    /// Of its source.
-    pub hash: String,
-    /// The bot's name.
-    pub name: String,
-    /// The whole file.
-    pub source: String,
-}
-
 /// A request, and who waits for what it comes to.
 pub(crate) struct Job {
     pub(crate) request: Request,
@@ -77,26 +64,6 @@ impl Job {
     }
 }
 
-/// What a request came to, held back until the commit.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Unit,
-    Accepted(Vec<Accepted>),
-    Turn(TurnReply),
-    Attempts(Option<u32>),
-    Changed(bool),
-    Claimed(Vec<MessageId>),
-    Number(i64),
-}
-
-/// Why a batch was not committed.
-pub(crate) enum Abort {
-    /// The database said no.
-    Database(DbErr),
-    /// One of the jobs has an answer that undoes its batch; alone, this is its answer.
-    Refused(Reply),
-}
-
 impl Abort {
     fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
         match self {
@@ -108,45 +75,6 @@ impl Abort {
             }
         }
     }
-}
-
-impl From<DbErr> for Abort {
-    fn from(error: DbErr) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// What a batch changes outside the database, once it is committed.
-#[derive(Default)]
-pub(crate) struct Aftermath {
-    pub(crate) hints: Vec<Hint>,
-    pub(crate) open_delta: i64,
-    pub(crate) open_counted: Option<i64>,
-    pub(crate) lanes: HashMap<i64, i64>,
-    pub(crate) learnt: Vec<crate::store::directory::Learnt>,
-    pub(crate) notes: Vec<Note>,
-}
-
-/// Something to count in the metrics after the commit.
-pub(crate) enum Note {
-    Accepted(&'static str),
-    Ignored,
-    Duplicate,
-    Status(&'static str),
-    Parked,
-    Replied(Millis),
-}
-
-/// What applying a batch works with.
-pub(crate) struct Scope<'a> {
-    pub(crate) tx: &'a DatabaseTransaction,
-    pub(crate) now: Millis,
-    pub(crate) ids: &'a Ids,
-    pub(crate) directory: &'a mut Directory,
-    pub(crate) open_lanes: &'a HashMap<i64, i64>,
-    pub(crate) claim_at_once: bool,
-    pub(crate) after: Aftermath,
-    pub(crate) tally: Tally,
 }
 
 pub(crate) struct Writer {

@@ -1,0 +1,70 @@
+//! What the parts of a batch work with: its transaction, what it adds up, and what is to happen once it is committed.
+
+use std::collections::HashMap;
+
+use sea_orm::{DatabaseTransaction, DbErr};
+
+use crate::clock::{Ids, Millis};
+use crate::domain::ids::MessageId;
+use crate::store::counters::Tally;
+use crate::store::directory::{Directory, Learnt};
+use crate::store::{Accepted, Hint, TurnReply};
+
+/// What a batch changes outside the database, once it is committed.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    pub(crate) hints: Vec<Hint>,
+    pub(crate) open_delta: i64,
+    pub(crate) open_counted: Option<i64>,
+    pub(crate) lanes: HashMap<i64, i64>,
+    pub(crate) learnt: Vec<Learnt>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Something to count in the metrics after the commit.
+pub(crate) enum Note {
+    Accepted(&'static str),
+    Ignored,
+    Duplicate,
+    Status(&'static str),
+    Parked,
+    Replied(Millis),
+}
+
+/// What applying a batch works with.
+pub(crate) struct Scope<'a> {
+    pub(crate) tx: &'a DatabaseTransaction,
+    pub(crate) now: Millis,
+    pub(crate) ids: &'a Ids,
+    pub(crate) directory: &'a mut Directory,
+    pub(crate) open_lanes: &'a HashMap<i64, i64>,
+    pub(crate) claim_at_once: bool,
+    pub(crate) after: Aftermath,
+    pub(crate) tally: Tally,
+}
+
+/// What a request came to, held back until the commit.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Unit,
+    Accepted(Vec<Accepted>),
+    Turn(TurnReply),
+    Attempts(Option<u32>),
+    Changed(bool),
+    Claimed(Vec<MessageId>),
+    Number(i64),
+}
+
+/// Why a batch was not committed.
+pub(crate) enum Abort {
+    /// The database said no.
+    Database(DbErr),
+    /// One of the jobs has an answer that undoes its batch; alone, this is its answer.
+    Refused(Reply),
+}
+
+impl From<DbErr> for Abort {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
