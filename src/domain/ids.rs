@@ -72,6 +72,12 @@ id!(
     MessageId, "msg_"
 );
 
+id!(
+    /// A file: one that a person sent, which has the id of its message, or one that was given to us to send. A row of
+    /// `media`.
+    MediaId, "med_"
+);
+
 impl ConversationId {
     /// The number of shards; fixed for ever, because every row keyed by conversation carries its shard.
     pub const SHARDS: i64 = 256;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
+use crate::domain::ids::{EventId, MediaId};
 
 /// One message from a person.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,18 @@ pub struct InboundMessage {
     pub reply_to: Option<String>,
     /// What it says.
     pub content: Content,
+}
+
+impl InboundMessage {
+    /// This message as the accepted event `event`: from here on the file in it has an id of ours, which is that of the
+    /// event.
+    #[must_use]
+    pub fn accepted_as(mut self, event: EventId) -> Self {
+        if let Content::Media(media) = &mut self.content {
+            media.file = Some(MediaId(event.0));
+        }
+        self
+    }
 }
 
 /// The content of a message from a person.
@@ -109,6 +122,9 @@ pub struct Media {
     pub kind: MediaKind,
     /// Meta's media id, valid for 7 days.
     pub id: String,
+    /// Our own id of it, which lasts; known from acceptance on.
+    #[serde(skip)]
+    pub file: Option<MediaId>,
     /// MIME type.
     pub mime_type: Option<String>,
     /// Base64 of the file's SHA-256.

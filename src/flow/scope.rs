@@ -34,7 +34,8 @@ pub(super) fn event(message: Option<&InboundMessage>) -> serde_json::Value {
 pub(super) fn media(content: &Content) -> Option<serde_json::Value> {
     let Content::Media(media) = content else { return None };
     Some(json!({
-        "id": media.id,
+        "id": media.file,
+        "meta_id": media.id,
         "kind": media.kind.as_str(),
         "mime_type": media.mime_type,
         "caption": media.caption,

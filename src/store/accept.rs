@@ -65,7 +65,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
             IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
-        if let (Some(input), Some(conversation)) = (input(&candidate.incoming.body), conversation) {
+        if let (Some(input), Some(conversation)) =
+            (input(EventId(candidate.id), &candidate.incoming.body), conversation)
+        {
             dispatches.push(Dispatch {
                 event: Event {
                     id: EventId(candidate.id),
@@ -146,9 +148,9 @@ fn conversation(candidate: &Candidate<'_>) -> Option<ConversationId> {
 }
 
 /// What the conversation's mailbox gets; `None` for what is done when it is accepted.
-fn input(body: &IncomingBody) -> Option<Input> {
+fn input(event: EventId, body: &IncomingBody) -> Option<Input> {
     match body {
-        IncomingBody::Message { message, .. } => Some(Input::Message(message.clone())),
+        IncomingBody::Message { message, .. } => Some(Input::Message(message.clone().accepted_as(event))),
         IncomingBody::Command { command, .. } => Some(Input::Command(command.clone())),
         IncomingBody::Timer { generation, .. } => Some(Input::Timer { generation: *generation }),
         IncomingBody::Status { .. } | IncomingBody::Kept { .. } => None,

@@ -107,7 +107,7 @@ fn a_defect_with_a_photo_gets_a_number_and_is_saved_with_what_was_said() {
         saved.1,
         json!({
             "number": "DEF-000123", "me": "4917012345678", "about": "ORD-001", "description": "It is cracked",
-            "photo": "media-1", "now": NOW,
+            "photo": "med_1", "now": NOW,
         })
     );
     assert_eq!(talk.state(), "main");

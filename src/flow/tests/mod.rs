@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
+use crate::domain::ids::MediaId;
 use crate::domain::inbound::{Content, InboundMessage, Media, MediaKind};
 use crate::domain::outbound::Message;
 
@@ -92,6 +93,7 @@ fn photo() -> Content {
     Content::Media(Media {
         kind: MediaKind::Image,
         id: "media-1".into(),
+        file: Some(MediaId(1)),
         mime_type: Some("image/jpeg".into()),
         sha256: None,
         caption: None,

@@ -7,6 +7,7 @@
 //! The token is in a header that is marked as sensitive, and in no error. There are no redirects: they would carry a
 //! message, and its token, to where nobody configured.
 
+mod media;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Response, Url, redirect};
+use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
 
 use super::failure::{self, Refused};
 use super::object::Object;
 use super::request;
 use crate::config::Secret;
+pub use media::{Download, MediaInfo, Trouble, Upload};
 pub use settings::{BadSetting, Settings};
 use settings::{bearer, graph_url, is_loopback, is_version};
 
@@ -129,12 +131,20 @@ impl Client {
         self.post(phone_number_id, &request::mark_read(wamid, typing)).await.map(drop)
     }
 
-    /// The body of a successful answer that holds no error, or what the attempt came to instead.
     async fn post(&self, phone_number_id: &str, body: &Value) -> Result<Vec<u8>, Outcome> {
         let mut url = self.root.clone();
         path(&mut url, &[phone_number_id, "messages"]);
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let sent = self.http.post(url).header(AUTHORIZATION, token).json(body).send().await;
+        self.answer(self.http.post(url).json(body)).await
+    }
+
+    fn token(&self) -> HeaderValue {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes one attempt at `request`, with the token. The body of a successful answer that holds no error, or what the
+    /// attempt came to instead.
+    async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Outcome> {
+        let sent = request.header(AUTHORIZATION, self.token()).send().await;
         let mut response = sent.map_err(|e| unanswered(&e))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());

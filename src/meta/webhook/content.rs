@@ -53,6 +53,7 @@ fn media(kind: MediaKind, node: &Object<'_>) -> Option<Content> {
     Some(Content::Media(Media {
         kind,
         id: node.text("id")?,
+        file: None,
         mime_type: node.text("mime_type"),
         sha256: node.text("sha256"),
         caption: node.text("caption"),
