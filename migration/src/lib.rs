@@ -9,6 +9,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod dialect;
 mod m20261122_000001_core;
 mod m20261122_000002_factory;
+mod m20261124_000006_consent;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -16,6 +17,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_core::Migration), Box::new(m20261122_000002_factory::Migration)]
+        vec![
+            Box::new(m20261122_000001_core::Migration),
+            Box::new(m20261122_000002_factory::Migration),
+            Box::new(m20261124_000006_consent::Migration),
+        ]
     }
 }

@@ -12,6 +12,7 @@ use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 use reqwest::Url;
 
 use super::{DatabaseUrl, Secret};
+use crate::domain::consent::WORD_BYTES_MAX;
 use crate::telemetry;
 
 /// A value as the listing shows it.
@@ -164,6 +165,19 @@ where
 /// Any text.
 pub(super) fn text() -> Rule<String> {
     Rule::new("text without line breaks", |text| is_line(text).then(|| text.to_owned()), String::clone)
+}
+
+/// Words and phrases, separated by commas; none is fine.
+pub(super) fn words() -> Rule<Vec<String>> {
+    Rule::new(
+        "words or phrases without line breaks, separated by commas",
+        |text| {
+            let words = || text.split(',').map(str::trim);
+            let fine = text.is_empty() || words().all(|word| is_line(word) && word.len() <= WORD_BYTES_MAX);
+            fine.then(|| words().filter(|word| !word.is_empty()).map(str::to_owned).collect())
+        },
+        |words: &Vec<String>| words.join(", "),
+    )
 }
 
 fn is_line(text: &str) -> bool {

@@ -42,6 +42,8 @@ struct Config {
     pub numbers: Vec<Number>;
     /// How fast messages leave.
     pub pacing: Pacing;
+    /// The words of STOP and START.
+    pub consent: Consent;
     /// The limits.
     pub limits: Limits;
     /// What is logged, and how.
@@ -89,6 +91,17 @@ struct Pacing in pacing {
         rule::count("messages per second", 0..=100_000);
     /// Whether Meta's limit per pair of numbers is kept: 1 message in 6 seconds, with a borrowed burst of 45.
     pair: bool = "on", "SWITCHBOARD_PAIR_PACING", rule::switch();
+}
+
+/// The words by which a person opts out of all messages and in again: whole messages only, whatever their case, accents and
+/// punctuation.
+struct Consent in consent {
+    /// Words of STOP beside the built-in ones, separated by commas.
+    stop_words: Vec<String> = "", "SWITCHBOARD_STOP_WORDS", rule::words();
+    /// Words of START beside the built-in ones, separated by commas. They mean something only to who is opted out.
+    start_words: Vec<String> = "", "SWITCHBOARD_START_WORDS", rule::words();
+    /// Whether the built-in words of all languages hold.
+    built_in_words: bool = "on", "SWITCHBOARD_BUILT_IN_WORDS", rule::switch();
 }
 
 /// The limits: what is held, for how long, and how often something is tried.

@@ -163,6 +163,10 @@ impl Lookup {
             name: Set(identity.name.as_deref().map(text)),
             username: Set(identity.username.as_deref().map(text)),
             opted_out_at: Set(None),
+            opted_out_by: Set(None),
+            marketing_opted_out_at: Set(None),
+            marketing_opted_out_by: Set(None),
+            marketing_changed_at: Set(None),
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
         });
@@ -187,6 +191,7 @@ impl Lookup {
             state: Set(None),
             snapshot: Set(String::new()),
             handed_off: Set(false),
+            handed_off_until: Set(None),
             timer_generation: Set(0),
             last_inbound_at: Set(None),
             created_at: Set(scope.now),

@@ -13,6 +13,10 @@ pub struct Model {
     pub name: Option<String>,
     pub username: Option<String>,
     pub opted_out_at: Option<i64>,
+    pub opted_out_by: Option<String>,
+    pub marketing_opted_out_at: Option<i64>,
+    pub marketing_opted_out_by: Option<String>,
+    pub marketing_changed_at: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
 }

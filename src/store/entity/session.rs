@@ -15,6 +15,7 @@ pub struct Model {
     pub state: Option<String>,
     pub snapshot: String,
     pub handed_off: bool,
+    pub handed_off_until: Option<i64>,
     pub timer_generation: i64,
     pub last_inbound_at: Option<i64>,
     pub created_at: i64,
