@@ -16,7 +16,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api;
@@ -25,6 +25,10 @@ use crate::config::{Config, Limits};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::flow::{Flow, Functions};
+use crate::media;
+use crate::media::fetch::Fetcher;
+use crate::media::library::Library;
+use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
 use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
@@ -197,6 +201,17 @@ impl Running {
         let counter =
             Counter { store: store.clone(), metrics: metrics.clone(), limits: sender_limits(config) };
         let numbers = numbers(config)?;
+        let vault = Vault::open(&config.media.url)?;
+        let fetcher = Fetcher {
+            store: store.clone(),
+            vault: vault.clone(),
+            clients: numbers
+                .iter()
+                .map(|number| (number.phone_number_id.to_string(), number.client.clone()))
+                .collect(),
+            limits: media_limits(config),
+            metrics: metrics.clone(),
+        };
         let sender_board = board.clone();
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
             SenderActor::new(Arc::new(counter), numbers, sender_board)
@@ -211,7 +226,9 @@ impl Running {
         let queued = reconcile::adopt(&store, &sender, limits.ambiguous_grace).await?;
         let unfinished = sweep::recover(&store, &router).await?;
         tracing::info!(unfinished, queued, engine = store.engine(), "took up what was left over");
-        beside.spawn(pass_on(hints, router.clone(), sender.clone()));
+        let wanted = Arc::new(Notify::new());
+        beside.spawn(pass_on(hints, router.clone(), sender.clone(), Arc::clone(&wanted)));
+        beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));
         beside.spawn(reconcile::reconcile(
@@ -222,7 +239,7 @@ impl Running {
             limits.ambiguous_grace,
         ));
 
-        let (addr, server) = open_doors(config, &store, &metrics, &board)?;
+        let (addr, server) = open_doors(config, &store, &metrics, &board, vault)?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
     }
 
@@ -256,6 +273,7 @@ async fn pass_on(
     mut hints: mpsc::UnboundedReceiver<Hint>,
     router: Addr<RouterActor>,
     sender: Addr<SenderActor>,
+    wanted: Arc<Notify>,
 ) {
     while let Some(hint) = hints.recv().await {
         if !router.connected() || !sender.connected() {
@@ -267,6 +285,7 @@ async fn pass_on(
             Hint::Accepted(events) => router.do_send(Route(events)),
             Hint::Queued(messages) => sender.do_send(Queue(messages)),
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
+            Hint::MediaWanted => wanted.notify_one(),
         }
     }
 }
@@ -276,6 +295,7 @@ fn open_doors(
     store: &Store,
     metrics: &Metrics,
     board: &Board,
+    vault: Vault,
 ) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
     let verify_token =
@@ -289,7 +309,7 @@ fn open_doors(
         body_max: config.limits.webhook_body_bytes,
         retry_after: config.limits.retry_after,
     });
-    let api = api_deps(config, store, metrics, board);
+    let api = api_deps(config, store, metrics, board, vault);
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()
@@ -310,7 +330,7 @@ fn open_doors(
     Ok((addr, handle))
 }
 
-fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board) -> api::Deps {
+fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, vault: Vault) -> api::Deps {
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -320,6 +340,7 @@ fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board) ->
         store: store.clone(),
         keys: api::ApiKeys::new(config.api_key.clone()),
         numbers: numbers.collect(),
+        library: Library { vault, limits: media_limits(config) },
         metrics: metrics.clone(),
         health: Arc::new(move || {
             let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
@@ -354,6 +375,17 @@ fn sender_limits(config: &Config) -> sender::Limits {
         deadline: limits.send_deadline,
         ambiguous_grace: limits.ambiguous_grace,
         ambiguous_policy: limits.ambiguous_policy,
+    }
+}
+
+fn media_limits(config: &Config) -> media::Limits {
+    let media = &config.media;
+    media::Limits {
+        size_max: media.file_bytes as u64,
+        types: media.types.clone(),
+        fetches_max: media.fetches,
+        attempts_max: media.fetch_attempts,
+        transfer_timeout: media.transfer_timeout,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod connector;
 pub mod conversation;
 pub mod domain;
 pub mod flow;
+pub mod media;
 pub mod meta;
 pub mod router;
 pub mod sandbox;

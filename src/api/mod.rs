@@ -20,9 +20,11 @@ mod contacts;
 mod conversations;
 mod cursor;
 mod digest;
+mod download;
 mod fields;
 mod health;
 mod idempotency;
+mod media;
 mod messages;
 mod metrics;
 mod page;
@@ -40,6 +42,7 @@ use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 use actix_web::{Handler, Resource, Responder, Route};
 
+use crate::media::library::Library;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -73,6 +76,8 @@ pub struct Deps {
     pub keys: ApiKeys,
     /// Our numbers; when there is one, a client need not name it.
     pub numbers: Arc<[Number]>,
+    /// Files.
+    pub library: Library,
     /// What `/metrics` shows, and where the requests to this door are counted.
     pub metrics: Metrics,
     /// How the numbers fare, asked at each `/health`.
@@ -81,8 +86,9 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, metrics, health } = deps;
+    let Deps { store, keys, numbers, library, metrics, health } = deps;
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
+    let library = Data::new(library);
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     move |app: &mut ServiceConfig| {
         let counted = metrics.clone();
@@ -95,6 +101,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(store.clone())
             .app_data(numbers)
             .app_data(health)
+            .app_data(library)
             .app_data(JsonConfig::default().limit(BODY_MAX_BYTES).error_handler(problem::of_json))
             .app_data(PathConfig::default().error_handler(|error, _| problem::of_path(&error).into()))
             .service(read("/whatsapp/health", health::health))
@@ -123,6 +130,10 @@ fn routes(scope: actix_web::Scope) -> actix_web::Scope {
         .service(act("/whatsapp/conversations/{id}/handoff", conversations::hand_off))
         .service(act("/whatsapp/conversations/{id}/release", conversations::release))
         .service(act("/whatsapp/conversations/{id}/reset", conversations::reset))
+        .service(media::collection("/whatsapp/media"))
+        .service(read("/whatsapp/media/{id}", media::one))
+        .service(read("/whatsapp/media/{id}/content", media::content))
+        .service(act("/whatsapp/media/{id}/fetch", media::fetch))
         .service(read("/whatsapp/webhooks", webhooks::list))
         .service(read("/whatsapp/webhooks/{id}", webhooks::one))
         .service(act("/whatsapp/webhooks/{id}/retry", webhooks::retry))

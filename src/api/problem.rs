@@ -53,9 +53,11 @@ impl Kind {
             Self::BadParameter => (StatusCode::BAD_REQUEST, "bad_parameter", "A query parameter is wrong"),
             Self::BadHeader => (StatusCode::BAD_REQUEST, "bad_header", "A header is wrong"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large"),
-            Self::MediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "The request body has to be JSON")
-            }
+            Self::MediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "media_type",
+                "The request body is of a type that is not taken here",
+            ),
             Self::InvalidField => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "A field is wrong"),
             Self::KeyReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key is taken")
@@ -143,6 +145,28 @@ impl Problem {
     /// The thing is not in a state that allows what is asked.
     pub(super) fn conflict(detail: String) -> Self {
         Self::new(Kind::Conflict, detail)
+    }
+
+    /// The body cannot be read.
+    pub(super) fn malformed(detail: String) -> Self {
+        Self::new(Kind::Malformed, detail)
+    }
+
+    /// The body is of a type that is not taken.
+    pub(super) fn media_type(detail: String) -> Self {
+        Self::about("Content-Type", Kind::MediaType, detail)
+    }
+
+    /// The body has more than `limit` bytes.
+    pub(super) fn too_large(detail: String, limit: u64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // What came by then is more than the limit; how much it would have been, nobody waited to see.
+        Self { measure: Some((limit.saturating_add(1), limit)), ..Self::new(Kind::TooLarge, detail) }
+    }
+
+    /// It is not possible now, and may be soon.
+    pub(super) fn unavailable(detail: &'static str) -> Self {
+        Self::new(Kind::Unavailable, detail)
     }
 
     /// No room for more work.

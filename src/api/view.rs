@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Failure, Status};
-use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::store::read::{StoredContact, StoredConversation, StoredEvent, StoredMessage};
+use crate::store::{MediaState, StoredMedia};
 
 /// A time as clients see it.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub(super) struct MessageView {
     r#type: String,
     body: Option<String>,
     content: Option<Value>,
+    /// The file that the person sent.
+    media: Option<FileView>,
     wamid: Option<String>,
     reply_to: Option<String>,
     status: Status,
@@ -63,6 +66,7 @@ impl From<StoredMessage> for MessageView {
             r#type: row.kind,
             body: row.body,
             content: row.content,
+            media: row.media.map(FileView::new),
             wamid: row.wamid,
             reply_to: row.reply_to,
             status: row.status,
@@ -74,6 +78,74 @@ impl From<StoredMessage> for MessageView {
             read_at: row.read_at.map(Time),
             failed_at: row.failed_at.map(Time),
         }
+    }
+}
+
+/// A file, without its content.
+#[derive(Debug, Serialize)]
+pub(super) struct MediaView {
+    id: MediaId,
+    direction: String,
+    r#type: String,
+    state: &'static str,
+    mime_type: Option<String>,
+    filename: Option<String>,
+    size: Option<u64>,
+    sha256: Option<String>,
+    /// Where its content is, once it is kept.
+    content_url: Option<String>,
+    /// The message that brought it.
+    message_id: Option<MessageId>,
+    phone_number_id: Option<String>,
+    /// Meta's id under which it came.
+    meta_id: Option<String>,
+    attempts: u32,
+    reason: Option<String>,
+    created_at: Time,
+    ready_at: Option<Time>,
+}
+
+impl From<StoredMedia> for MediaView {
+    fn from(row: StoredMedia) -> Self {
+        let (came, ready) = (row.direction == "in", row.state == MediaState::Ready);
+        Self {
+            id: row.id,
+            message_id: came.then_some(MessageId(row.id.0)),
+            content_url: ready.then(|| content_url(row.id)),
+            direction: row.direction,
+            r#type: row.kind,
+            state: row.state.as_str(),
+            mime_type: row.mime_type,
+            filename: row.filename,
+            size: row.size,
+            sha256: row.sha256,
+            phone_number_id: row.phone_number_id,
+            meta_id: row.meta_id,
+            attempts: row.attempts,
+            reason: row.reason,
+            created_at: Time(row.created_at),
+            ready_at: row.ready_at.map(Time),
+        }
+    }
+}
+
+/// Where the content of a file is read.
+fn content_url(id: MediaId) -> String {
+    format!("/api/whatsapp/media/{id}/content")
+}
+
+/// The file in a message.
+#[derive(Debug, Serialize)]
+struct FileView {
+    id: MediaId,
+    state: &'static str,
+    content_url: Option<String>,
+}
+
+impl FileView {
+    fn new((id, state): (MediaId, MediaState)) -> Self {
+        let ready = state == MediaState::Ready;
+        Self { id, state: state.as_str(), content_url: ready.then(|| content_url(id)) }
     }
 }
 

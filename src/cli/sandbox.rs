@@ -37,6 +37,10 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
         LocalMeta::start(Settings::made_up(options.meta), Clock::system()).await.with_context(|| {
             format!("the local Meta cannot listen on {}; choose another with --meta", options.meta)
         })?;
+    let files = database.with_extension("media");
+    if temporary {
+        config.media.url = files.display().to_string();
+    }
     let key = arrange(&mut config, &meta, &database)?;
     let app = App::start(config, parts).await?;
     let phones = meta.settings().phones.iter().map(|phone| (phone.wa_id.as_str(), phone.name.as_str()));
@@ -48,10 +52,11 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
     app.stop().await;
     meta.stop().await;
     if temporary {
+        // What is not there need not be removed.
+        let _ = std::fs::remove_dir_all(files);
         for suffix in ["", "-wal", "-shm"] {
             let mut file = database.clone().into_os_string();
             file.push(suffix);
-            // A file that is not there need not be removed.
             let _ = std::fs::remove_file(file);
         }
     }

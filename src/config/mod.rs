@@ -34,7 +34,9 @@ pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
 pub use serve::Missing;
 pub use source::Source;
-pub use table::{Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Meta, Pacing};
+pub use table::{
+    Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
+};
 
 use file::{File, Given};
 

@@ -219,6 +219,43 @@ pub(super) fn database_url() -> Rule<DatabaseUrl> {
     })
 }
 
+/// A folder, or a folder in a bucket. A login inside it is refused: it would be shown and logged.
+pub(super) fn media_url() -> Rule<String> {
+    Rule::new(
+        "a folder, or s3://BUCKET/FOLDER without a login",
+        |text| {
+            let known = match text.split_once("://") {
+                Some(("s3", rest)) => !rest.is_empty() && !rest.contains(['@', '?', '#']),
+                Some(("file", rest)) => rest.starts_with('/'),
+                Some(_) => false,
+                None => true,
+            };
+            (known && is_line(text)).then(|| text.to_owned())
+        },
+        String::clone,
+    )
+    // What is refused here may be refused for the password in it.
+    .hidden(|url| Shown::Plain(url.clone()))
+}
+
+/// MIME types between commas; `image/*` is all of a family, `*` all there are.
+pub(super) fn media_types() -> Rule<Vec<String>> {
+    let one = |text: &str| {
+        let name = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+        };
+        let known = text == "*"
+            || text.split_once('/').is_some_and(|(kind, rest)| name(kind) && (rest == "*" || name(rest)));
+        known.then(|| text.to_ascii_lowercase())
+    };
+    Rule::new(
+        "MIME types between commas, like image/*, application/pdf; or * for all",
+        move |text| text.split(',').map(|part| one(part.trim())).collect(),
+        |types: &Vec<String>| types.join(", "),
+    )
+}
+
 /// An address on the web, kept without a slash at its end. A login inside it is refused: it would be shown and logged.
 pub(super) fn web_url() -> Rule<String> {
     Rule::new(

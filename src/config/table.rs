@@ -17,6 +17,9 @@ pub const META_BATCH_MAX: usize = 1_000;
 /// The largest webhook payload of Meta, in bytes. Source: Meta, webhooks overview, "Size".
 pub const META_PAYLOAD_MAX: usize = 3 * rule::MIB;
 
+/// The largest file that a person can send, in bytes. Source: Meta, "Media", 2026.
+const META_FILE_MAX: usize = 100 * rule::MIB;
+
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -44,6 +47,8 @@ struct Config {
     pub pacing: Pacing;
     /// The words of STOP and START.
     pub consent: Consent;
+    /// Files that people send and are sent.
+    pub media: Media;
     /// The limits.
     pub limits: Limits;
     /// What is logged, and how.
@@ -102,6 +107,25 @@ struct Consent in consent {
     start_words: Vec<String> = "", "SWITCHBOARD_START_WORDS", rule::words();
     /// Whether the built-in words of all languages hold.
     built_in_words: bool = "on", "SWITCHBOARD_BUILT_IN_WORDS", rule::switch();
+}
+
+/// Files that people send and are sent.
+struct Media in media {
+    /// Where files are kept: a folder, or a bucket as s3://BUCKET/FOLDER. The bucket's region and credentials are read
+    /// from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the other variables that AWS names.
+    url: String = "media", "SWITCHBOARD_MEDIA_URL", rule::media_url();
+    /// The largest file that is kept. Meta lets people send up to 100 MiB.
+    file_bytes: usize = "100MiB", "SWITCHBOARD_MEDIA_FILE_BYTES", rule::size(1024..=META_FILE_MAX);
+    /// The types of file that are kept, as MIME types between commas. Others stay at Meta's.
+    types: Vec<String> = "*", "SWITCHBOARD_MEDIA_TYPES", rule::media_types();
+    /// Files that are fetched from Meta at the same time.
+    fetches: usize = "4", "SWITCHBOARD_MEDIA_FETCHES", rule::count("files", 1..=256);
+    /// How often fetching a file may fail before it is given up. Pauses double from 1 second to 1 hour, and Meta keeps a
+    /// file for 7 days.
+    fetch_attempts: u32 = "50", "SWITCHBOARD_MEDIA_FETCH_ATTEMPTS", rule::count("attempts", 1..=1_000);
+    /// How long the transfer of one file may take.
+    transfer_timeout: Duration = "5m", "SWITCHBOARD_MEDIA_TRANSFER_TIMEOUT",
+        rule::duration(10 * MILLISECOND..=HOUR);
 }
 
 /// The limits: what is held, for how long, and how often something is tried.

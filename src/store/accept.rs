@@ -10,10 +10,11 @@ use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::ids::{ConversationId, EventId};
-use crate::domain::inbound::InboundMessage;
+use crate::domain::inbound::{Content, InboundMessage};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup};
 use crate::store::entity::{message, timer, webhook};
+use crate::store::media;
 use crate::store::statuses::{self, News};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
 
@@ -42,6 +43,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let inserted = insert(scope, &candidates).await?;
     let mut accepted = Vec::with_capacity(candidates.len());
     let mut messages = Vec::new();
+    let mut files = Vec::new();
     let mut news = Vec::new();
     let mut dispatches = Vec::new();
     for candidate in &candidates {
@@ -57,6 +59,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             IncomingBody::Message { phone_number_id, message } => {
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
+                    if let Content::Media(file) = &message.content {
+                        files.push(media::wanted(scope, candidate.id, phone_number_id, file));
+                    }
                     scope.tally.add(phone_number_id, "in", 1);
                     scope.tally.add(phone_number_id, &format!("in:{}", message.content.kind()), 1);
                 }
@@ -84,6 +89,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     for part in bulk::parts(&messages) {
         message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
     }
+    media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
     finish_waits(scope, &all).await?;
     if !dispatches.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::clock::{Ids, Millis};
-use crate::domain::ids::MessageId;
+use crate::domain::ids::{MediaId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
 use crate::store::{Accepted, Hint, TurnReply};
@@ -53,6 +53,7 @@ pub(crate) enum Reply {
     Changed(bool),
     Claimed(Vec<MessageId>),
     Number(i64),
+    Media(MediaId, bool),
 }
 
 /// Why a batch was not committed.

@@ -29,6 +29,7 @@ mod counters;
 pub mod demo;
 mod directory;
 mod entity;
+mod media;
 mod queue;
 pub mod read;
 mod recovery;
@@ -40,6 +41,7 @@ mod write;
 mod writer;
 
 pub use counters::response_bucket_ms;
+pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use types::{
     Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing, QueueState,

@@ -100,6 +100,8 @@ pub enum Hint {
     Queued(Vec<Outbound>),
     /// A status settled these messages before the sender did: their lanes may go on.
     Settled(Vec<(ConversationId, MessageId)>),
+    /// Files wait to be fetched.
+    MediaWanted,
 }
 
 /// An event on its way to its conversation.

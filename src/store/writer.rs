@@ -17,10 +17,11 @@ use crate::domain::ids::{EventId, MessageId};
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
+use crate::store::media::MediaWrite;
 use crate::store::{
     Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
-use crate::store::{accept, queue, recovery, sql, turn};
+use crate::store::{accept, media, queue, recovery, sql, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -47,6 +48,8 @@ pub(crate) enum Request {
     Orphans(Millis),
     /// Run these writes to the business's tables.
     Writes(Vec<SqlWrite>),
+    /// Something about files.
+    Media(MediaWrite),
     /// Count the open events afresh.
     Recount,
 }
@@ -264,6 +267,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                     sql::write(scope.tx, write).await?;
                 }
             }
+            Request::Media(write) => *reply = media::write(scope, write).await?,
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }

@@ -39,6 +39,18 @@ label! {
 }
 
 label! {
+    /// What an attempt to fetch a file came to.
+    FetchOutcome {
+        /// It is kept.
+        Ready = "ready",
+        /// It failed, and is tried again.
+        Retried = "retried",
+        /// It failed for good.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// How a turn ended.
     TurnOutcome {
         /// Committed.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::label::{Refusal, SendOutcome, TurnOutcome};
+use super::label::{FetchOutcome, Refusal, SendOutcome, TurnOutcome};
 use crate::clock::Millis;
 
 /// The content type of [`Metrics::encode`].
@@ -90,6 +90,7 @@ metrics! {
     reply_seconds: Histogram = Histogram::new(SLOW_SECONDS), "Accept to Meta's id of the reply";
     statuses: Family<One, Counter> = Family::default(), "Statuses merged into a message, by status";
     statuses_parked: Counter = Counter::default(), "Statuses of messages that are not known yet";
+    media_fetches: Family<One, Counter> = Family::default(), "Attempts to fetch a file that a person sent, by outcome";
     http_requests: Family<Answer, Counter> = Family::default(), "HTTP requests answered, by route and status";
 }
 
@@ -101,6 +102,9 @@ impl All {
         }
         for outcome in TurnOutcome::ALL {
             drop(self.turns.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for outcome in FetchOutcome::ALL {
+            drop(self.media_fetches.get_or_create(&[("outcome", outcome.as_str())]));
         }
         for outcome in SendOutcome::ALL {
             drop(self.sends.get_or_create(&[("outcome", outcome.as_str())]));
@@ -167,6 +171,11 @@ impl Metrics {
         if outcome == TurnOutcome::Done {
             self.0.turn_seconds.observe(seconds);
         }
+    }
+
+    /// An attempt to fetch a file ended.
+    pub fn fetched(&self, outcome: FetchOutcome) {
+        self.0.media_fetches.get_or_create(&[("outcome", outcome.as_str())]).inc();
     }
 
     /// The writer committed this many jobs in one transaction.

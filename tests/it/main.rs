@@ -12,6 +12,7 @@ mod crash;
 mod door;
 mod journey;
 mod load;
+mod media;
 mod overload;
 mod passivation;
 mod recovery;

@@ -5,6 +5,7 @@ mod reads;
 mod refusals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use actix_web::test::{self, TestRequest};
@@ -19,6 +20,9 @@ use crate::domain::contact::Identity;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::media;
+use crate::media::library::Library;
+use crate::media::vault::Vault;
 use crate::store::{
     Accepted, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
 };
@@ -94,6 +98,16 @@ fn settings(folder: &TempDir) -> Settings {
     }
 }
 
+fn limits() -> media::Limits {
+    media::Limits {
+        size_max: 1 << 20,
+        types: vec!["*".into()],
+        fetches_max: 1,
+        attempts_max: 3,
+        transfer_timeout: Duration::from_secs(9),
+    }
+}
+
 fn deps(store: Store) -> Deps {
     Deps {
         store,
@@ -102,6 +116,7 @@ fn deps(store: Store) -> Deps {
             phone_number_id: NUMBER.to_owned(),
             display: Some("+1 555 0100".into()),
         }]),
+        library: Library { vault: Vault::in_memory(), limits: limits() },
         metrics: Metrics::new(),
         health: Arc::new(Vec::new),
     }

@@ -102,7 +102,7 @@ async fn a_message_is_shown_whole() {
         "id": id, "conversation_id": conversation, "contact_id": null, "phone_number_id": NUMBER, "event_id": null,
         "direction": "out", "type": "buttons", "body": "Sure?",
         "content": {"type": "buttons", "body": "Sure?", "buttons": [{"id": "y", "title": "Yes"}]},
-        "wamid": null, "reply_to": "wamid.7", "status": "queued", "error": null,
+        "media": null, "wamid": null, "reply_to": "wamid.7", "status": "queued", "error": null,
         "created_at": "2023-11-14T22:13:20.000Z", "accepted_at": null, "sent_at": null, "delivered_at": null,
         "read_at": null, "failed_at": null
     });

@@ -180,9 +180,9 @@ fn info(answer: &[u8]) -> Option<MediaInfo> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
     use crate::config::Secret;
-    use crate::meta::client::Settings;
 
     fn client(graph_url: &str) -> Client {
         Client::new(&Settings {

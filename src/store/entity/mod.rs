@@ -7,6 +7,8 @@ pub(crate) mod attempt;
 pub(crate) mod contact;
 pub(crate) mod counter;
 pub(crate) mod flow;
+pub(crate) mod media;
+pub(crate) mod media_upload;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod session;

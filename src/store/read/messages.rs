@@ -1,16 +1,16 @@
 //! Messages, of either direction.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::{Value, json};
 
 use super::{Page, page};
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status};
-use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::domain::inbound::Content;
 use crate::store::entity::{alias, message, session};
 use crate::store::statuses::{of_rank, rank};
-use crate::store::{Error, Store};
+use crate::store::{Error, MediaState, Store, media};
 
 /// Which messages.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,8 @@ pub struct StoredMessage {
     pub body: Option<String>,
     /// The whole of it, as JSON.
     pub content: Option<Value>,
+    /// The file that the person sent, and how far it has come.
+    pub media: Option<(MediaId, MediaState)>,
     /// Meta's id.
     pub wamid: Option<String>,
     /// The `wamid` that it answers to.
@@ -107,7 +109,9 @@ impl Store {
                 select = select.filter(message::Column::ConversationId.eq(conversation.0));
             }
             select = narrowed(select, &filter);
-            Ok(select.all(&db).await?.into_iter().map(stored_message).collect())
+            let mut messages = select.all(&db).await?.into_iter().map(stored_message).collect::<Vec<_>>();
+            with_files(&db, &mut messages).await?;
+            Ok(messages)
         })
         .await
     }
@@ -118,7 +122,9 @@ impl Store {
     /// When the database cannot be read.
     pub async fn find_message(&self, id: MessageId) -> Result<Option<StoredMessage>, Error> {
         self.read(move |db| async move {
-            Ok(message::Entity::find_by_id(id.0).one(&db).await?.map(stored_message))
+            let mut found = message::Entity::find_by_id(id.0).one(&db).await?.map(stored_message);
+            with_files(&db, found.as_mut_slice()).await?;
+            Ok(found)
         })
         .await
     }
@@ -140,6 +146,17 @@ fn narrowed(mut select: Select<message::Entity>, filter: &MessageFilter) -> Sele
     select
 }
 
+/// Adds how far the files in inbound messages have come.
+async fn with_files(db: &DatabaseConnection, messages: &mut [StoredMessage]) -> Result<(), Error> {
+    let came = messages.iter().filter(|message| message.direction == "in").map(|message| message.id.0);
+    let states = media::states(db, came.collect()).await?;
+    for message in messages {
+        // An inbound file has the id of its message.
+        message.media = states.get(&message.id.0).map(|state| (MediaId(message.id.0), *state));
+    }
+    Ok(())
+}
+
 fn stored_message(row: message::Model) -> StoredMessage {
     StoredMessage {
         id: MessageId(row.id),
@@ -150,6 +167,7 @@ fn stored_message(row: message::Model) -> StoredMessage {
         direction: row.direction,
         kind: row.kind,
         body: row.body,
+        media: None,
         content: row.content.and_then(|text| serde_json::from_str(&text).ok()),
         wamid: row.wamid,
         reply_to: row.reply_to,

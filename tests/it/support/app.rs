@@ -8,6 +8,7 @@ use switchboard::config::{Config, Number, Secret};
 use switchboard::flow::Flow;
 use switchboard::sandbox::{LocalMeta, Settings};
 use switchboard::webhook;
+use tempfile::TempDir;
 
 use super::database::Database;
 
@@ -21,6 +22,7 @@ pub(crate) struct TestApp {
     pub(crate) database: Database,
     pub(crate) http: reqwest::Client,
     config: Config,
+    files: TempDir,
 }
 
 impl TestApp {
@@ -36,10 +38,12 @@ impl TestApp {
     ) -> Self {
         let meta = local_meta().await;
         let mut config = config(&database, &meta);
+        let files = tempfile::tempdir().unwrap();
+        config.media.url = files.path().display().to_string();
         change(&mut config);
         let app = App::start(config.clone(), parts).await.unwrap();
         meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
-        Self { app, meta, database, http: super::wire::client(), config }
+        Self { app, meta, database, http: super::wire::client(), config, files }
     }
 
     /// Stops the app in order and starts it again on the same database.
@@ -48,11 +52,11 @@ impl TestApp {
     }
 
     pub(crate) async fn restart_with(self, parts: Parts) -> Self {
-        let Self { app, meta, database, http, config } = self;
+        let Self { app, meta, database, http, config, files } = self;
         app.stop().await;
         let app = App::start(config.clone(), parts).await.unwrap();
         meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
-        Self { app, meta, database, http, config }
+        Self { app, meta, database, http, config, files }
     }
 
     pub(crate) fn webhook_url(&self) -> String {

@@ -41,6 +41,7 @@ impl Program {
             ("WHATSAPP_APP_SECRET", made_up.app_secret.clone()),
             ("WHATSAPP_GRAPH_URL", meta.graph_url()),
             ("SWITCHBOARD_API_KEY", API_KEY.to_owned()),
+            ("SWITCHBOARD_MEDIA_URL", folder.path().join("media").display().to_string()),
             ("SWITCHBOARD_FLOW", flow_file.display().to_string()),
             ("SWITCHBOARD_MESSAGES_PER_SECOND", "0".to_owned()),
             ("SWITCHBOARD_LOG", "error".to_owned()),
