@@ -1,11 +1,22 @@
 //! Files, in both directions: given to us and taken from us, fetched from Meta, uploaded to it.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use serde_json::Value;
+use switchboard::app::Parts;
+use switchboard::clock::{Clock, Hand};
+use switchboard::config::Config;
+use switchboard::flow::Flow;
 
 use crate::support::app::{API_KEY, TestApp};
-use crate::support::database::on_both;
-use crate::support::door;
+use crate::support::database::{Database, on_both};
+use crate::support::shelf::{Mishap, Shelf};
+use crate::support::{door, flows, shelf, until};
+
+const NOW: i64 = 1_795_337_387_000;
+const ANN: &str = "4915112345001";
+const BEN: &str = "4915112345002";
 
 fn url(test: &TestApp, path: &str) -> String {
     format!("http://{}/api/whatsapp/media{path}", test.app.addr())
@@ -78,5 +89,136 @@ on_both!(what_meta_would_not_take_is_refused_at_the_door, |database| async {
     assert_eq!(take(&test, "med_1", None).await.status(), 404);
     let (_, none) = test.get("/media").await;
     assert_eq!(none["data"], Value::Array(vec![]));
+    test.stop().await;
+});
+
+/// An app whose files are on this shelf, and the hand of its clock.
+async fn start(database: Database, shelf: &Shelf, change: impl FnOnce(&mut Config)) -> (TestApp, Hand) {
+    let (clock, hand) = Clock::manual(NOW);
+    let test = TestApp::start_with(database, parts(clock), |config| {
+        shelf.serve(config);
+        change(config);
+    });
+    (test.await, hand)
+}
+
+fn parts(clock: Clock) -> Parts {
+    Parts { clock, ..Parts::new(Flow::parse(flows::ECHO, "echo").unwrap()) }
+}
+
+async fn hears(test: &TestApp, message: Value) {
+    assert_eq!(door::signed(test, shelf::body(&[message])).await, 200);
+}
+
+/// Waits until the newest file is in this state, and returns it.
+async fn newest(test: &TestApp, state: &str) -> Value {
+    let look = async || {
+        let (_, list) = test.get("/media").await;
+        let file = list["data"][0].clone();
+        (file["state"] == state).then_some(file)
+    };
+    until(&format!("a file that is {state}"), look).await
+}
+
+/// Waits until fetching the newest file has failed so often.
+async fn missed(test: &TestApp, times: usize) {
+    let look = async || (test.get("/media").await.1["data"][0]["attempts"] == times).then_some(());
+    until(&format!("{times} attempts to have failed"), look).await;
+}
+
+on_both!(what_people_send_is_fetched_and_kept_once, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |_| {}).await;
+    hears(&test, shelf.photo(ANN, "11", b"a picture")).await;
+    let file = newest(&test, "ready").await;
+    assert_eq!(file["sha256"], "92b2fa58028958317e408bd84ecfa70f5ee35b121991dbc232c49d166353708b");
+    assert_eq!(
+        (&file["size"], &file["mime_type"], &file["attempts"]),
+        (&9.into(), &"image/jpeg".into(), &0.into())
+    );
+    let (_, message) = test.get(&format!("/messages/{}", file["message_id"].as_str().unwrap())).await;
+    assert_eq!((&message["type"], &message["body"]), (&"image".into(), &"look".into()));
+    assert_eq!(
+        (&message["media"]["id"], &message["media"]["content_url"]),
+        (&file["id"], &file["content_url"])
+    );
+    let answer = take(&test, file["id"].as_str().unwrap(), None).await;
+    assert_eq!(answer.headers()["content-type"], "image/jpeg");
+    assert_eq!(answer.bytes().await.unwrap(), "a picture");
+
+    hears(&test, shelf.photo(BEN, "12", b"a picture")).await;
+    let second = newest(&test, "ready").await;
+    assert_ne!(second["id"], file["id"]);
+    assert_eq!((&second["sha256"], test.files()), (&file["sha256"], 1));
+    test.stop().await;
+});
+
+on_both!(a_download_that_fails_is_tried_again, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, hand) = start(database, &shelf, |_| {}).await;
+    shelf.next_downloads(&[Mishap::Broken, Mishap::Half, Mishap::Wrong]);
+    hears(&test, shelf.photo(ANN, "11", b"a picture")).await;
+    for (times, seconds) in [(1, 5), (2, 5), (3, 5)] {
+        missed(&test, times).await;
+        assert_eq!(
+            (test.files(), test.get("/media").await.1["data"][0]["state"].clone()),
+            (0, "wanted".into())
+        );
+        hand.advance(Duration::from_secs(seconds));
+    }
+    let file = newest(&test, "ready").await;
+    assert_eq!((&file["attempts"], &file["reason"]), (&3.into(), &Value::Null));
+    assert_eq!((test.files(), shelf.asked("GET /files/11")), (1, 4));
+    test.stop().await;
+});
+
+on_both!(an_address_that_has_expired_is_replaced_at_once, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |_| {}).await;
+    shelf.next_downloads(&[Mishap::Gone]);
+    hears(&test, shelf.photo(ANN, "11", b"a picture")).await;
+    assert_eq!(newest(&test, "ready").await["attempts"], 0);
+    assert_eq!(shelf.asked("GET /v26.0/11?phone_number_id=106540352242922"), 2);
+    test.stop().await;
+});
+
+on_both!(what_is_not_to_be_had_says_why_and_fails_no_message, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |config| config.media.file_bytes = 1024).await;
+    hears(&test, shelf.photo(ANN, "11", &[7; 1025])).await;
+    let reason = newest(&test, "failed").await["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("1024 bytes"), "{reason}");
+    shelf.next_infos(&[Mishap::Stranger]);
+    hears(&test, shelf.photo(ANN, "12", b"a picture")).await;
+    let stranger = newest(&test, "failed").await;
+    assert!(stranger["reason"].as_str().unwrap().contains("stranger.example"), "{stranger}");
+    shelf.next_infos(&[Mishap::Refused]);
+    hears(&test, shelf.photo(ANN, "13", b"a picture")).await;
+    let refused = newest(&test, "failed").await;
+    assert!(refused["reason"].as_str().unwrap().contains("Unsupported get request"), "{refused}");
+    assert_eq!((test.files(), shelf.asked("GET /files/")), (0, 1));
+    // Each was answered all the same.
+    until("three answers", async || (shelf.asked("POST /v26.0/106540352242922/messages") >= 3).then_some(()))
+        .await;
+
+    let id = refused["id"].as_str().unwrap();
+    assert_eq!(take(&test, id, None).await.status(), 409);
+    assert_eq!(test.post(&format!("/media/{id}/fetch"), &Value::Null).await.0, 202);
+    assert_eq!(newest(&test, "ready").await["id"], id);
+    assert_eq!(test.post(&format!("/media/{id}/fetch"), &Value::Null).await.0, 409);
+    test.stop().await;
+});
+
+on_both!(an_end_in_the_middle_of_a_download_loses_nothing, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |_| {}).await;
+    shelf.next_downloads(&[Mishap::Hangs]);
+    hears(&test, shelf.photo(ANN, "11", &[7; 100_000])).await;
+    until("the download to begin", async || (shelf.asked("GET /files/11") == 1).then_some(())).await;
+    let test = test.restart_with(parts(Clock::manual(NOW).0)).await;
+    let file = newest(&test, "ready").await;
+    assert_eq!((&file["size"], &file["attempts"]), (&100_000.into(), &0.into()));
+    assert_eq!((test.files(), shelf.asked("GET /files/11")), (1, 2));
+    shelf.go_on();
     test.stop().await;
 });

@@ -63,6 +63,15 @@ impl TestApp {
         format!("http://{}{}", self.app.addr(), webhook::PATH)
     }
 
+    /// The files in the vault, whole or not.
+    pub(crate) fn files(&self) -> usize {
+        fn count(folder: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+        }
+        count(self.files.path())
+    }
+
     /// GET below `/api/whatsapp`, with the key: status and JSON.
     pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
         let url = format!("http://{}/api/whatsapp{path}", self.app.addr());

@@ -6,6 +6,7 @@ pub(crate) mod door;
 pub(crate) mod flows;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod shelf;
 pub(crate) mod wire;
 
 use std::time::Duration;
