@@ -9,6 +9,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod dialect;
 mod m20261122_000001_core;
 mod m20261122_000002_factory;
+mod m20261124_000003_sender;
 mod m20261124_000004_media;
 mod m20261124_000006_consent;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_core::Migration),
             Box::new(m20261122_000002_factory::Migration),
+            Box::new(m20261124_000003_sender::Migration),
             Box::new(m20261124_000004_media::Migration),
             Box::new(m20261124_000006_consent::Migration),
         ]

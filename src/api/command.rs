@@ -7,6 +7,7 @@ use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::outbound::Priority;
 use crate::store::read::StoredEvent;
 use crate::store::{Incoming, IncomingBody, Store, Target};
 
@@ -88,7 +89,14 @@ fn request(target: &Target, command: &Command) -> String {
         Target::Person { phone_number_id, identity } => serde_json::to_string(&(phone_number_id, identity)),
     };
     let command = match command {
-        Command::Send { message, reply_to, .. } => serde_json::to_string(&(message, reply_to)),
+        Command::Send { message, reply_to, priority, .. } => {
+            // A request of before there were classes has the fingerprint that it had.
+            if *priority == Priority::of(message) {
+                serde_json::to_string(&(message, reply_to))
+            } else {
+                serde_json::to_string(&(message, reply_to, priority))
+            }
+        }
         Command::HandOff | Command::Release | Command::Reset => serde_json::to_string(command),
     };
     let text = target.and_then(|target| command.map(|command| format!("{target} {command}")));
@@ -104,7 +112,13 @@ mod tests {
 
     fn send(id: i64, text: &str, reply_to: Option<&str>) -> Command {
         let message = Message::text(text).unwrap();
-        Command::Send { message_id: MessageId(id), message, reply_to: reply_to.map(str::to_owned) }
+        Command::Send {
+            message_id: MessageId(id),
+            message,
+            reply_to: reply_to.map(str::to_owned),
+            priority: Priority::Reply,
+            resend_of: None,
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
-use crate::domain::outbound::{Button, Buttons, List, Message, Row, Text};
+use crate::domain::outbound::{Button, Buttons, List, Message, Priority, Row, Text};
 use crate::store::{Store, Target};
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
@@ -27,6 +27,7 @@ struct Wanted {
     identity: Identity,
     message: Message,
     reply_to: Option<String>,
+    priority: Option<Priority>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +50,13 @@ pub(super) async fn send(
     let wanted = Wanted::read(body.into_inner(), &numbers)?;
     let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };
     let message_id = MessageId(store.ids().next());
-    let command = Command::Send { message_id, message: wanted.message, reply_to: wanted.reply_to };
+    let command = Command::Send {
+        message_id,
+        priority: wanted.priority.unwrap_or_else(|| Priority::of(&wanted.message)),
+        message: wanted.message,
+        reply_to: wanted.reply_to,
+        resend_of: None,
+    };
     let receipt = command::accept(&store, target, command, key).await?;
     // A repeated request is told the id that its message was given the first time.
     let Command::Send { message_id: id, .. } = receipt.command else {
@@ -71,9 +78,17 @@ impl Wanted {
                 format!("`reply_to` has to be the `wamid` of a message: 1 to {WAMID_MAX} characters");
             return Err(Problem::field("reply_to", detail));
         }
+        let priority = fields.optional_text("priority")?;
+        let priority = priority.map(|name| priority_named(&name)).transpose()?;
         let message = message(fields)?;
-        Ok(Self { phone_number_id, identity, message, reply_to })
+        Ok(Self { phone_number_id, identity, message, reply_to, priority })
     }
+}
+
+fn priority_named(name: &str) -> Result<Priority, Problem> {
+    Priority::parse(name).ok_or_else(|| {
+        Problem::field("priority", "`priority` has to be `reply` or `bulk`; a reply goes first")
+    })
 }
 
 fn person(to: Option<String>, user_id: Option<String>) -> Result<Identity, Problem> {
@@ -217,8 +232,8 @@ mod tests {
         let refused = read(json!({"to": "49170", "type": "text", "body": "b", "buttons": []})).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "`buttons` is not known here; known are `to`, `user_id`, `phone_number_id`, `reply_to`, `type`, `body`, \
-             `preview_url`"
+            "`buttons` is not known here; known are `to`, `user_id`, `phone_number_id`, `reply_to`, `priority`, `type`, \
+             `body`, `preview_url`"
         );
     }
 }

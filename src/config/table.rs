@@ -167,6 +167,10 @@ struct Limits in limits {
     /// How long connecting to Meta may take.
     connect_timeout: Duration = "5s", "SWITCHBOARD_CONNECT_TIMEOUT",
         rule::duration(10 * MILLISECOND..=MINUTE);
+    /// Messages that may wait to leave. Over it, sends over the API are answered 503.
+    outbound_queue: usize = "1000000", "SWITCHBOARD_OUTBOUND_QUEUE", rule::count("messages", 1..=100_000_000);
+    /// How long before the end of a person's 24-hour window nothing but templates is sent any more.
+    window_margin: Duration = "1m", "SWITCHBOARD_WINDOW_MARGIN", rule::duration(Duration::ZERO..=HOUR);
     /// How often a message is tried before it fails.
     send_attempts: u32 = "8", "SWITCHBOARD_SEND_ATTEMPTS", rule::count("attempts", 1..=1_000);
     /// How long after it was written a message may still be tried.

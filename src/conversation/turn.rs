@@ -18,7 +18,7 @@ use crate::conversation::memory::Memory;
 use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
-use crate::domain::outbound::Message;
+use crate::domain::outbound::{Message, Priority};
 use crate::flow::{self, CallResult, Effect, Step, Transition};
 use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
 use crate::telemetry::TurnOutcome;
@@ -203,8 +203,12 @@ async fn work_out(
         }
         // A wait that the conversation has left behind.
         Input::Timer { .. } => {}
-        Input::Command(Command::Send { message_id, message, reply_to }) => {
-            draft.say(*message_id, message.clone(), reply_to.clone());
+        Input::Command(Command::Send { message_id, message, reply_to, priority, resend_of }) => {
+            draft.messages.push(Outgoing {
+                priority: *priority,
+                resend_of: *resend_of,
+                ..Outgoing::new(*message_id, Arc::new(message.clone()), reply_to.clone())
+            });
         }
         Input::Command(Command::HandOff) => {
             draft.memory.snapshot.handed_off = true;
@@ -241,7 +245,9 @@ impl Draft<'_> {
     }
 
     fn say(&mut self, id: MessageId, message: Message, reply_to: Option<String>) {
-        self.messages.push(Outgoing { id, message: Arc::new(message), reply_to });
+        // What a flow says is an answer, even where it is a template.
+        let outgoing = Outgoing::new(id, Arc::new(message), reply_to);
+        self.messages.push(Outgoing { priority: Priority::Reply, ..outgoing });
     }
 
     fn clear_timer(&mut self) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
-use crate::domain::outbound::Message;
+use crate::domain::outbound::{Message, Priority};
 
 /// An accepted event: committed, and not yet done.
 #[derive(Debug, Clone)]
@@ -54,6 +54,12 @@ pub enum Command {
         /// The `wamid` that it answers to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<String>,
+        /// Its class; stored commands of before there were classes are replies.
+        #[serde(default)]
+        priority: Priority,
+        /// The failed message in whose place it is sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resend_of: Option<MessageId>,
     },
     /// A person takes over: the bot is silent until released.
     HandOff,

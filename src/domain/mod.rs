@@ -11,3 +11,4 @@ pub mod event;
 pub mod ids;
 pub mod inbound;
 pub mod outbound;
+pub mod window;

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::domain::contact::Address;
     use crate::domain::ids::ConversationId;
-    use crate::domain::outbound::Message;
+    use crate::domain::outbound::{Message, Priority};
 
     const NOW: Millis = 1_800_000_000_000;
 
@@ -186,6 +186,8 @@ mod tests {
             attempts,
             due_at: NOW,
             event_accepted_at: NOW,
+            priority: Priority::Reply,
+            waited_ms: 0,
         }
     }
 

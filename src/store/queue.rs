@@ -50,7 +50,7 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
             SettleOutcome::Failed { attempt } => {
                 dead.push(settle.id.0);
                 attempts.push(attempt_row(scope, settle, attempt));
-                failed.push(change(scope, settle, Status::Failed, None, Some(attempt.failure.clone())));
+                failed.push(change(scope, settle, Status::GivenUp, None, Some(attempt.failure.clone())));
             }
         }
     }

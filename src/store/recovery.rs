@@ -12,6 +12,7 @@ use sea_orm::{
 use crate::clock::Millis;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::domain::outbound::Priority;
 use crate::meta::webhook::{Body, parse_payload};
 use crate::store::KnownFlow;
 use crate::store::batch::Scope;
@@ -297,5 +298,7 @@ fn outbound_row(
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         due_at: row.due_at,
         event_accepted_at: row.event_accepted_at,
+        priority: Priority::of_rank(row.priority),
+        waited_ms: row.waited_ms,
     })
 }

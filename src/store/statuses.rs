@@ -35,6 +35,7 @@ pub(crate) fn rank(status: Status) -> i16 {
         Status::Received => 0,
         Status::Queued => 10,
         Status::Ambiguous => 20,
+        Status::GivenUp => 25,
         Status::Accepted => 30,
         Status::Sent => 40,
         Status::Failed => 50,
@@ -240,6 +241,7 @@ fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<V
     ) = stored;
     let before = of_rank(stored_rank);
     let mut status = before;
+    let mut meta_failed = before == Status::Failed;
     for change in changes {
         status = status.merge(change.status);
         wamid = wamid.or_else(|| change.wamid.clone());
@@ -248,12 +250,17 @@ fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<V
             Status::Sent => &mut sent,
             Status::Delivered => &mut delivered,
             Status::Read | Status::Played => &mut read,
-            Status::Failed => &mut failed,
+            Status::GivenUp | Status::Failed => &mut failed,
             Status::Received | Status::Queued | Status::Ambiguous => continue,
         };
         *first_time = first_time.or(Some(change.at));
         pricing = pricing.or_else(|| change.pricing.clone());
-        if let (None, Some(failure)) = (&error, &change.error) {
+        // What Meta tells replaces what we made of it ourselves, whichever comes first.
+        let told_by_meta = meta_failed;
+        meta_failed |= change.status == Status::Failed;
+        if let Some(failure) = &change.error
+            && (error.is_none() || (!told_by_meta && meta_failed))
+        {
             code = Some(failure.code);
             error = serde_json::to_string(failure).ok();
         }

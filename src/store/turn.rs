@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
 use crate::domain::ids::ConversationId;
+use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
 use crate::store::statuses::rank;
@@ -149,6 +150,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
                 attempts: u32::from(claimed),
                 due_at: scope.now,
                 event_accepted_at: turn.accepted_at,
+                priority: outgoing.priority,
+                waited_ms: 0,
             });
             let number = &turn.session.phone_number_id;
             scope.tally.add(number, "out", 1);
@@ -220,5 +223,11 @@ fn queue_row(
         due_at: Set(scope.now),
         event_accepted_at: Set(turn.accepted_at),
         reason: Set(None),
+        priority: Set(outgoing.priority.rank()),
+        outside: Set(outgoing.outside.stored().as_deref().map(text)),
+        free_form: Set(needs_window(&outgoing.message)),
+        marketing: Set(outgoing.marketing),
+        despite_opt_out: Set(outgoing.despite_opt_out),
+        waited_ms: Set(0),
     }
 }

@@ -11,7 +11,8 @@ use crate::domain::delivery::{Failure, StatusUpdate};
 use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
-use crate::domain::outbound::Message;
+use crate::domain::outbound::{Message, Priority};
+use crate::domain::window::Outside;
 
 /// Something that wants to be accepted.
 #[derive(Debug, Clone)]
@@ -170,6 +171,33 @@ pub struct Outgoing {
     pub message: Arc<Message>,
     /// The `wamid` that it answers to.
     pub reply_to: Option<String>,
+    /// Its class.
+    pub priority: Priority,
+    /// What becomes of it when the person's 24-hour window is closed at the moment of leaving.
+    pub outside: Outside,
+    /// Whether it is a template of the category MARKETING, which a person can be out of by itself.
+    pub marketing: bool,
+    /// Whether it goes even to a person who has opted out: the one confirmation of that.
+    pub despite_opt_out: bool,
+    /// The failed message in whose place it is sent: its row in the queue goes away.
+    pub resend_of: Option<MessageId>,
+}
+
+impl Outgoing {
+    /// This message, with what holds for most: the class of its type, failing outside of the window.
+    #[must_use]
+    pub fn new(id: MessageId, message: Arc<Message>, reply_to: Option<String>) -> Self {
+        Self {
+            id,
+            priority: Priority::of(&message),
+            message,
+            reply_to,
+            outside: Outside::Fail,
+            marketing: false,
+            despite_opt_out: false,
+            resend_of: None,
+        }
+    }
 }
 
 /// What a turn does to the wait of its conversation.
@@ -221,11 +249,16 @@ pub enum QueueState {
     Claimed,
     /// Was posted, perhaps.
     Ambiguous,
+    /// Waits for the person to write: in no lane, and not counted as waiting to leave.
+    Held,
     /// Will not be sent unless a person says so.
     Dead,
 }
 
 impl QueueState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ready, Self::Claimed, Self::Ambiguous, Self::Held, Self::Dead];
+
     /// As stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -233,6 +266,7 @@ impl QueueState {
             Self::Ready => "ready",
             Self::Claimed => "claimed",
             Self::Ambiguous => "ambiguous",
+            Self::Held => "held",
             Self::Dead => "dead",
         }
     }
@@ -240,9 +274,7 @@ impl QueueState {
     /// The state with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Ready, Self::Claimed, Self::Ambiguous, Self::Dead]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
@@ -271,6 +303,10 @@ pub struct Outbound {
     pub due_at: Millis,
     /// When the event behind it was accepted.
     pub event_accepted_at: Millis,
+    /// Its class.
+    pub priority: Priority,
+    /// How long it was held, in milliseconds: that time does not make it late.
+    pub waited_ms: Millis,
 }
 
 /// What the sender found out about one message.

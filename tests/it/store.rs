@@ -88,10 +88,8 @@ async fn write(store: &Store, phone: &str, wamid: &str) -> (Accepted, Session) {
 
 /// A turn for `event` that says `texts` and does nothing else.
 fn turn(store: &Store, event: Accepted, session: &Session, texts: &[&str]) -> Turn {
-    let say = |text: &&str| Outgoing {
-        id: MessageId(store.ids().next()),
-        message: Arc::new(Message::text(*text).unwrap()),
-        reply_to: None,
+    let say = |text: &&str| {
+        Outgoing::new(MessageId(store.ids().next()), Arc::new(Message::text(*text).unwrap()), None)
     };
     Turn {
         event: event.id,

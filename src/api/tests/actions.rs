@@ -4,7 +4,7 @@ use actix_web::http::header::HeaderName;
 use serde_json::json;
 
 use super::*;
-use crate::domain::outbound::Message;
+use crate::domain::outbound::{Message, Priority};
 
 fn hello() -> Value {
     json!({"to": "+49 170 1111111", "type": "text", "body": "hello"})
@@ -32,6 +32,8 @@ async fn a_send_is_an_accepted_event_that_carries_the_message() {
         message_id: id_of(&json["id"]),
         message: Message::text("hello").unwrap(),
         reply_to: None,
+        priority: Priority::Reply,
+        resend_of: None,
     };
     assert_eq!(*events[0].input, Input::Command(wanted));
     let contact = house.get("/api/whatsapp/contacts").await.json();

@@ -188,7 +188,8 @@ impl House {
 
     /// Does what an accepted `send` asks for, and returns the message.
     async fn takes_turn(&self, event: &Event) -> MessageId {
-        let Input::Command(Command::Send { message_id, message, reply_to }) = (*event.input).clone() else {
+        let Input::Command(Command::Send { message_id, message, reply_to, .. }) = (*event.input).clone()
+        else {
             panic!("{event:?}")
         };
         let mut session = self.store().activate(event.conversation).await.unwrap().unwrap().session;
@@ -199,7 +200,7 @@ impl House {
             accepted_at: event.accepted_at,
             session,
             identity_changed: false,
-            messages: vec![Outgoing { id: message_id, message: Arc::new(message), reply_to }],
+            messages: vec![Outgoing::new(message_id, Arc::new(message), reply_to)],
             timer: TimerChange::Keep,
             writes: Vec::new(),
             chosen: vec![("main_menu".into(), "Orders".into())],

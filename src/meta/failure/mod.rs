@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::object::Object;
-use crate::domain::delivery::Failure;
+use crate::domain::delivery::{Failure, Refusal};
 use table::find;
 
 /// Longest `Retry-After` that is believed: a broken answer must not silence a number for a day.
@@ -67,11 +67,15 @@ pub fn policy(code: i64, http_status: u16) -> Policy {
     }
 }
 
-/// What is wrong and what helps, in a sentence for a person.
+/// What is wrong and what helps, in a sentence for a person; of our own codes too.
 #[must_use]
 pub fn cause(code: i64) -> &'static str {
+    if let Some(ours) = Refusal::of_code(code) {
+        return ours.cause();
+    }
     match (find(code), code) {
         (Some(entry), _) => entry.cause,
+
         (None, 0) => {
             "The answer has no error code: the login failed, or something between us and Meta answered."
         }

@@ -16,6 +16,12 @@ pub struct Model {
     pub due_at: i64,
     pub event_accepted_at: i64,
     pub reason: Option<String>,
+    pub priority: i16,
+    pub outside: Option<String>,
+    pub free_form: bool,
+    pub marketing: bool,
+    pub despite_opt_out: bool,
+    pub waited_ms: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -141,7 +141,8 @@ fn narrowed(mut select: Select<message::Entity>, filter: &MessageFilter) -> Sele
         select = select.filter(message::Column::Kind.eq(kind.as_str()));
     }
     if let Some(status) = filter.status {
-        select = select.filter(message::Column::Status.eq(rank(status)));
+        let ranks = Status::ALL.into_iter().filter(|other| other.as_str() == status.as_str()).map(rank);
+        select = select.filter(message::Column::Status.is_in(ranks));
     }
     select
 }
@@ -158,6 +159,9 @@ async fn with_files(db: &DatabaseConnection, messages: &mut [StoredMessage]) -> 
 }
 
 fn stored_message(row: message::Model) -> StoredMessage {
+    let status = of_rank(row.status);
+    // A failure that Meta's later word has overtaken is none: it stays among the attempts.
+    let error = row.error.filter(|_| status.is_failure());
     StoredMessage {
         id: MessageId(row.id),
         conversation: ConversationId(row.conversation_id),
@@ -171,8 +175,8 @@ fn stored_message(row: message::Model) -> StoredMessage {
         content: row.content.and_then(|text| serde_json::from_str(&text).ok()),
         wamid: row.wamid,
         reply_to: row.reply_to,
-        status: of_rank(row.status),
-        error: row.error.and_then(|text| serde_json::from_str(&text).ok()),
+        status,
+        error: error.and_then(|text| serde_json::from_str(&text).ok()),
         created_at: row.created_at,
         accepted_at: row.accepted_at,
         sent_at: row.sent_at,

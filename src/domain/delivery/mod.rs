@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 
+mod refusal;
+
+pub use refusal::Refusal;
+
 /// How far a message has come. The order of the variants is the order of the lattice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -14,6 +18,10 @@ pub enum Status {
     Queued,
     /// Posted, with no answer that tells whether Meta took it.
     Ambiguous,
+    /// We do not send it, or not any more: refused, too late, too often. Shown as `failed`. Below whatever Meta tells,
+    /// because an attempt of which we heard nothing may have reached it.
+    #[serde(rename(serialize = "failed"), skip_deserializing)]
+    GivenUp,
     /// Meta took it and gave it an id.
     Accepted,
     /// Left Meta's servers.
@@ -31,10 +39,11 @@ pub enum Status {
 
 impl Status {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Received,
         Self::Queued,
         Self::Ambiguous,
+        Self::GivenUp,
         Self::Accepted,
         Self::Sent,
         Self::Failed,
@@ -55,14 +64,20 @@ impl Status {
             Self::Delivered => "delivered",
             Self::Read => "read",
             Self::Played => "played",
-            Self::Failed => "failed",
+            Self::GivenUp | Self::Failed => "failed",
         }
     }
 
-    /// The status with this name.
+    /// The status with this name; `failed` is [`Status::Failed`].
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
+        Self::ALL.into_iter().rev().find(|status| status.as_str() == name)
+    }
+
+    /// Whether it will not arrive, as far as is known.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::GivenUp | Self::Failed)
     }
 
     /// The later of the two: commutative, associative and idempotent, so that the order in which statuses come does not
@@ -137,12 +152,14 @@ mod tests {
         assert_eq!(Status::Read.merge(Status::Sent), Status::Read);
         assert_eq!(Status::Delivered.merge(Status::Failed), Status::Delivered);
         assert_eq!(Status::Sent.merge(Status::Failed), Status::Failed);
+        assert_eq!(Status::GivenUp.merge(Status::Sent), Status::Sent);
     }
 
     #[test]
     fn names_go_there_and_back() {
         for status in Status::ALL {
-            assert_eq!(Status::parse(status.as_str()), Some(status));
+            let shown = if status == Status::GivenUp { Status::Failed } else { status };
+            assert_eq!(Status::parse(status.as_str()), Some(shown));
         }
     }
 }

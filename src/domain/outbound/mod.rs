@@ -7,6 +7,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+mod priority;
+
+pub use priority::Priority;
+
 /// Characters in the body of a text message.
 pub const TEXT_BODY_MAX: usize = 4096;
 /// Characters in the body of an interactive message. Meta's pages disagree for lists (1024 or 4096); the lower is safe.
