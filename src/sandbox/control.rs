@@ -236,11 +236,11 @@ pub(super) async fn remove_rule(path: Path<u64>, faults: Data<Faults>) -> HttpRe
 }
 
 /// Reads a JSON body whatever its content type says, since `curl -d` says that it is a form.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("the body is not what is expected here: {error}"))
 }
 
-fn bad_request(detail: &str) -> HttpResponse {
+pub(super) fn bad_request(detail: &str) -> HttpResponse {
     problem(StatusCode::BAD_REQUEST, detail)
 }
 

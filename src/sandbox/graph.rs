@@ -1,8 +1,8 @@
 //! The Graph API's side: `POST` and `GET /{version}/{phone_number_id}…`.
 //!
 //! The order of the checks is Meta's: who asks (190), about which number (100/33), is the request well formed (100,
-//! 131008, 131009), and then may it go out now. The last has no rules of its own here: [`Gate`] is where throughput, pair
-//! pacing and the 24-hour window belong. Error rules are met after the checks, since a real outage also meets good requests.
+//! 131008, 131009), and then may it go out now (130429, 131056, 131047: [`super::limits`]). Error rules are met before the
+//! last, since an outage meets good requests, and what it stops uses up nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::faults::{Faults, Outcome};
+use super::limits::Limiter;
 use super::lock;
 use super::payload::Number;
 use super::phones::Phones;
 use super::refusal::Refusal;
+use super::tokens::Tokens;
 use super::validate::{self, Outgoing, Recipient};
 use crate::clock::{Clock, Millis};
 
@@ -76,15 +78,15 @@ impl Record {
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) number: Number,
-    pub(super) token: String,
+    pub(super) tokens: Tokens,
+    /// The token that the local Meta was started with.
+    pub(super) first_token: Arc<str>,
 }
 
 impl Gate {
     fn check(&self, request: &HttpRequest, phone_number_id: &str) -> Result<(), Refusal> {
         let header = request.headers().get("Authorization").and_then(|value| value.to_str().ok());
-        if header.and_then(|value| value.strip_prefix("Bearer ")) != Some(&self.token) {
-            return Err(Refusal::bad_token());
-        }
+        self.tokens.check(header.and_then(|value| value.strip_prefix("Bearer ")))?;
         if phone_number_id == self.number.phone_number_id {
             return Ok(());
         }
@@ -107,6 +109,7 @@ pub(super) async fn messages(
     gate: Data<Gate>,
     phones: Data<Phones>,
     faults: Data<Faults>,
+    limiter: Data<Limiter>,
     record: Data<Record>,
 ) -> HttpResponse {
     let body: Option<Value> = serde_json::from_slice(&body).ok();
@@ -116,15 +119,17 @@ pub(super) async fn messages(
     });
     let mut wamid = None;
     let answer = match checked {
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => refused(&refusal, &limiter),
         Ok(validate::Request::MarkRead { wamid, typing }) => {
             if phones.mark_read(&wamid, typing) {
                 Answer::Json(200, json!({"success": true}))
             } else {
-                refused(&Refusal::value("message_id", "is not a message that this number received"))
+                refused(&Refusal::value("message_id", "is not a message that this number received"), &limiter)
             }
         }
-        Ok(validate::Request::Message(message)) => send(&message, &phones, &faults, &mut wamid).await,
+        Ok(validate::Request::Message(message)) => {
+            send(&message, &phones, &faults, &limiter, &mut wamid).await
+        }
     };
     let answered = if let Answer::Json(status, _) = &answer { Some(*status) } else { None };
     record.add(body.unwrap_or_default(), answered, wamid);
@@ -132,10 +137,19 @@ pub(super) async fn messages(
 }
 
 /// Delivers one message, unless an error rule has other plans.
-async fn send(message: &Outgoing, phones: &Phones, faults: &Faults, wamid: &mut Option<String>) -> Answer {
+async fn send(
+    message: &Outgoing,
+    phones: &Phones,
+    faults: &Faults,
+    limiter: &Limiter,
+    wamid: &mut Option<String>,
+) -> Answer {
     let outcome = faults.meet(&phones.resolve(&message.recipient));
     match outcome {
-        Some(Outcome::Error { code, status }) => return refused(&Outcome::refusal(code, status)),
+        Some(Outcome::Error { code, status }) => {
+            let refusal = Outcome::refusal(code, status);
+            return Answer::Json(refusal.status, refusal.body());
+        }
         Some(Outcome::CutBefore) => return Answer::Cut,
         Some(Outcome::HangBefore) => return Answer::Hang,
         Some(Outcome::Delay { ms }) => faults.pause(Duration::from_millis(ms)).await,
@@ -143,7 +157,7 @@ async fn send(message: &Outgoing, phones: &Phones, faults: &Faults, wamid: &mut 
     }
     let (wa_id, user_id, id) = match phones.receive(message) {
         Ok(received) => received,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return refused(&refusal, limiter),
     };
     *wamid = Some(id.clone());
     let contact = match &message.recipient {
@@ -161,7 +175,8 @@ async fn send(message: &Outgoing, phones: &Phones, faults: &Faults, wamid: &mut 
     }
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+fn refused(refusal: &Refusal, limiter: &Limiter) -> Answer {
+    limiter.count_refusal(refusal.code);
     Answer::Json(refusal.status, refusal.body())
 }
 

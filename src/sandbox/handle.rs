@@ -12,11 +12,13 @@ use super::courier::{BadWebhookUrl, Courier, Delivered, webhook_url};
 use super::entry::{Entry, Side, Status};
 use super::faults::{BadRule, Faults, Rule, Standing};
 use super::graph::{Gate, Received, Record};
+use super::limits::{Limiter, Limits};
 use super::payload::Number;
 use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
 use super::said::{Media, Said};
 use super::server::{self, Errand, Parts};
 use super::settings::Settings;
+use super::tokens::Tokens;
 use crate::clock::Clock;
 
 /// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
@@ -70,14 +72,25 @@ impl LocalMeta {
             display_phone_number: settings.display_phone_number.clone(),
         };
         let courier = Arc::new(Courier::new(number.clone(), settings.app_secret.clone(), url));
-        let phones =
-            Phones::new(courier.clone(), clock.clone(), &settings.display_phone_number, settings.statuses);
+        let limiter = Limiter::new(settings.limits);
+        let phones = Phones::new(
+            courier.clone(),
+            limiter.clone(),
+            clock.clone(),
+            &settings.display_phone_number,
+            settings.statuses,
+        );
         for phone in &settings.phones {
             phones.add(phone).map_err(|error| invalid(&error))?;
         }
         let parts = Parts {
-            gate: Gate { number, token: settings.token.clone() },
+            gate: Gate {
+                number,
+                tokens: Tokens::new(settings.token.clone(), clock.clone()),
+                first_token: settings.token.as_str().into(),
+            },
             phones,
+            limiter,
             faults: Faults::new(clock.clone()),
             record: Record::new(clock.clone()),
             courier,
@@ -266,6 +279,34 @@ impl LocalMeta {
     /// Takes away every error rule.
     pub fn clear_rules(&self) {
         self.parts.faults.remove(None);
+    }
+
+    /// The limits that are kept.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.parts.limiter.limits()
+    }
+
+    /// Keeps other limits from here on; what was used up stays used up.
+    pub fn set_limits(&self, limits: Limits) {
+        self.parts.limiter.set(limits);
+    }
+
+    /// How many requests to `/messages` the local Meta itself has refused with `code`, late failures of the 24-hour
+    /// window (131047) included; what error rules refuse is counted by them ([`Standing::met`]).
+    #[must_use]
+    pub fn refusals(&self, code: u32) -> u64 {
+        self.parts.limiter.refusals().get(&code).copied().unwrap_or_default()
+    }
+
+    /// Makes a token valid beside those that are, for so long or without an end.
+    pub fn add_token(&self, token: &str, lifetime: Option<Duration>) {
+        self.parts.gate.tokens.add(token, lifetime);
+    }
+
+    /// Ends every token: from here on they are refused with 190, subcode 463.
+    pub fn expire_tokens(&self) {
+        self.parts.gate.tokens.expire();
     }
 
     /// Stops serving and posting, and waits until the sockets are closed. What was not acknowledged is forgotten.

@@ -20,7 +20,7 @@
 //! - a send is either refused with Meta's error, or delivered exactly once, whatever then happens to its answer;
 //! - nothing in it is random but ids.
 //!
-//! Deliberately not here: media files and templates as objects, the 24-hour window, throughput and pair limits.
+//! Deliberately not here: media files and templates as objects.
 
 mod control;
 mod courier;
@@ -29,6 +29,8 @@ mod faults;
 mod graph;
 mod handle;
 mod interactive;
+mod levers;
+mod limits;
 mod page;
 mod param;
 mod payload;
@@ -37,6 +39,7 @@ mod refusal;
 mod said;
 mod server;
 mod settings;
+mod tokens;
 mod validate;
 mod wire;
 
@@ -48,6 +51,7 @@ pub use entry::{Choice, Content, Entry, Side, Status};
 pub use faults::{BadRule, DELAY_MAX_MS, Outcome, RULES_MAX, Rule, Standing, Times};
 pub use graph::{REQUESTS_KEPT, Received};
 pub use handle::{LocalMeta, Undelivered};
+pub use limits::{Limits, PAIR_REFILL_MAX_MS, Window};
 pub use phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
 pub use said::Media;
 pub use settings::{DemoPhone, Settings};

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::courier::Courier;
 use super::entry::{Choice, Content, Entry, Side, Status};
+use super::limits::{Admission, Limiter};
 use super::payload::{Person, Update, message, status};
 use super::refusal::Refusal;
 use super::said::Said;
@@ -55,6 +56,8 @@ struct Phone {
     name: String,
     entries: VecDeque<Entry>,
     typing_until: Millis,
+    /// When it last wrote: what opens the 24-hour window.
+    written_at: Option<Millis>,
     seen: watch::Sender<Seen>,
 }
 
@@ -85,6 +88,7 @@ pub enum CannotSay {
 pub(super) struct Phones {
     book: Arc<Mutex<Book>>,
     courier: Arc<Courier>,
+    limiter: Limiter,
     clock: Clock,
     display_phone_number: Arc<str>,
     statuses: bool,
@@ -94,6 +98,7 @@ pub(super) struct Phones {
 impl Phones {
     pub(super) fn new(
         courier: Arc<Courier>,
+        limiter: Limiter,
         clock: Clock,
         display_phone_number: &str,
         statuses: bool,
@@ -102,6 +107,7 @@ impl Phones {
         Self {
             book: Arc::default(),
             courier,
+            limiter,
             clock,
             display_phone_number: display_phone_number.into(),
             statuses,
@@ -129,6 +135,9 @@ impl Phones {
             Said::Reaction { ref wamid, .. } => (Some(wamid.clone()), said),
             other => (None, other),
         };
+        let now = self.clock.now();
+        phone.written_at = Some(now);
+        self.limiter.count_inbound(now);
         let wamid = new_wamid();
         let entry = Entry {
             wamid: wamid.clone(),
@@ -137,7 +146,7 @@ impl Phones {
             context,
             callback_data: None,
             status: Status::Accepted,
-            at: self.clock.now(),
+            at: now,
         };
         let (wire_type, node) = said.node();
         // A reaction names its message inside its node, not in `context`.
@@ -163,6 +172,8 @@ impl Phones {
         }
         let phone = book.phone(&wa_id);
         let now = self.clock.now();
+        let free_form = message.content.kind != "template";
+        let admission = self.limiter.admit(&wa_id, phone.written_at, free_form, now)?;
         phone.typing_until = 0;
         let entry = Entry {
             wamid: new_wamid(),
@@ -170,11 +181,17 @@ impl Phones {
             content: message.content.clone(),
             context: message.context.clone(),
             callback_data: message.callback_data.clone(),
-            status: if self.statuses { Status::Delivered } else { Status::Accepted },
+            status: match &admission {
+                Admission::FailLate(_) => Status::Failed,
+                Admission::Deliver if self.statuses => Status::Delivered,
+                Admission::Deliver => Status::Accepted,
+            },
             at: now,
         };
         let answer = (wa_id.clone(), phone.user_id.clone(), entry.wamid.clone());
-        if self.statuses {
+        if let Admission::FailLate(refusal) = admission {
+            self.courier.enqueue([status(&phone.person(), &entry, Status::Failed, Some(&refusal), now)]);
+        } else if self.statuses {
             let updates =
                 [Status::Sent, Status::Delivered].map(|to| status(&phone.person(), &entry, to, None, now));
             self.courier.enqueue(updates);
@@ -322,6 +339,7 @@ impl Book {
                 name: format!("+{wa_id}"),
                 entries: VecDeque::new(),
                 typing_until: 0,
+                written_at: None,
                 seen: watch::Sender::default(),
             }
         })

@@ -6,6 +6,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::clock::Millis;
+
 /// Code, HTTP status, Meta's short text.
 const KNOWN: &[(u32, u16, &str)] = &[
     (0, 401, "AuthException"),
@@ -88,6 +90,18 @@ impl Refusal {
     pub(super) fn bad_token() -> Self {
         let message = "Invalid OAuth access token - Cannot parse access token".into();
         Self { status: 401, code: 190, subcode: None, message, details: None }
+    }
+
+    /// A token that was good until `ended` (Meta, "Error codes": 190; the subcode from captured traffic).
+    pub(super) fn expired_token(ended: Millis, now: Millis) -> Self {
+        let shown =
+            |at| jiff::Timestamp::from_millisecond(at).map_or_else(|_| String::new(), |at| at.to_string());
+        let message = format!(
+            "Error validating access token: Session has expired on {}. The current time is {}.",
+            shown(ended),
+            shown(now)
+        );
+        Self { status: 401, code: 190, subcode: Some(463), message, details: None }
     }
 
     /// An object (phone number, media, …) that this token cannot see. Meta answers 400 and not 404.

@@ -19,6 +19,8 @@ use super::control;
 use super::courier::{Courier, POST_TIMEOUT};
 use super::faults::Faults;
 use super::graph::{self, Gate, Record};
+use super::levers;
+use super::limits::Limiter;
 use super::page;
 use super::phones::Phones;
 use crate::clock::Clock;
@@ -44,6 +46,7 @@ pub(super) struct Parts {
     pub(super) gate: Gate,
     pub(super) phones: Phones,
     pub(super) faults: Faults,
+    pub(super) limiter: Limiter,
     pub(super) record: Record,
     pub(super) courier: Arc<Courier>,
     pub(super) clock: Clock,
@@ -106,6 +109,7 @@ async fn serve(
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
             .app_data(Data::new(parts.faults.clone()))
+            .app_data(Data::new(parts.limiter.clone()))
             .app_data(Data::new(parts.record.clone()))
             .app_data(Data::from(parts.courier.clone()))
             .configure(routes)
@@ -138,6 +142,11 @@ fn routes(to: &mut ServiceConfig) {
         .route("/rules", web::post().to(control::add_rule))
         .route("/rules", web::delete().to(control::remove_rules))
         .route("/rules/{id}", web::delete().to(control::remove_rule))
+        .route("/limits", web::get().to(levers::limits))
+        .route("/limits", web::put().to(levers::set_limits))
+        .route("/token", web::get().to(levers::token))
+        .route("/token", web::post().to(levers::add_token))
+        .route("/token", web::delete().to(levers::expire_tokens))
         .configure(page::routes)
         .default_service(web::to(graph::elsewhere));
 }

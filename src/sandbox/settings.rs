@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::limits::Limits;
+
 /// A phone that stands in the list from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct Settings {
     /// Whether each delivery posts the statuses `sent` and `delivered` by itself. Without it the only statuses are
     /// those of [`super::LocalMeta::post_status`] and of phones that are opened.
     pub statuses: bool,
+    /// The limits that it keeps from the start.
+    pub limits: Limits,
 }
 
 impl fmt::Debug for Settings {
@@ -54,7 +58,7 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// A number with fresh secrets and three demo phones, at `listen`.
+    /// A number with fresh secrets, three demo phones and Meta's limits, at `listen`.
     #[must_use]
     pub fn made_up(listen: SocketAddr) -> Self {
         let secret = || Uuid::new_v4().simple().to_string();
@@ -74,6 +78,7 @@ impl Settings {
                 phone("4915112345003", "Chidi"),
             ],
             statuses: true,
+            limits: Limits::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use switchboard::app::{App, Parts};
 use switchboard::clock::Clock;
 use switchboard::config::{Config, Number, Secret};
 use switchboard::flow::Flow;
-use switchboard::sandbox::{LocalMeta, Settings};
+use switchboard::sandbox::{Limits, LocalMeta, Settings};
 use switchboard::webhook;
 use tempfile::TempDir;
 
@@ -126,8 +126,10 @@ pub(crate) fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
         .collect()
 }
 
+/// A local Meta that keeps no limits; a test that is about them sets them.
 pub(crate) async fn local_meta() -> LocalMeta {
-    LocalMeta::start(Settings::made_up("127.0.0.1:0".parse().unwrap()), Clock::system()).await.unwrap()
+    let made_up = Settings::made_up("127.0.0.1:0".parse().unwrap());
+    LocalMeta::start(Settings { limits: Limits::none(), ..made_up }, Clock::system()).await.unwrap()
 }
 
 fn config(database: &Database, meta: &LocalMeta) -> Config {

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use super::*;
 use crate::clock::Clock;
 
+mod limits;
+
 const ADA: &str = "4915112345001";
 /// Long enough for any machine: it is only reached when a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,7 +95,7 @@ async fn start() -> LocalMeta {
 
 async fn start_with(webhook_url: Option<String>, statuses: bool) -> LocalMeta {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = Settings { webhook_url, statuses, ..Settings::made_up(listen) };
+    let settings = Settings { webhook_url, statuses, limits: Limits::none(), ..Settings::made_up(listen) };
     LocalMeta::start(settings, Clock::system()).await.unwrap()
 }
 
