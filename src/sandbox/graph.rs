@@ -79,6 +79,7 @@ impl Record {
 pub(super) struct Gate {
     pub(super) number: Number,
     pub(super) tokens: Tokens,
+    pub(super) limiter: Limiter,
     /// The token that the local Meta was started with.
     pub(super) first_token: Arc<str>,
 }
@@ -109,7 +110,6 @@ pub(super) async fn messages(
     gate: Data<Gate>,
     phones: Data<Phones>,
     faults: Data<Faults>,
-    limiter: Data<Limiter>,
     record: Data<Record>,
 ) -> HttpResponse {
     let body: Option<Value> = serde_json::from_slice(&body).ok();
@@ -119,16 +119,19 @@ pub(super) async fn messages(
     });
     let mut wamid = None;
     let answer = match checked {
-        Err(refusal) => refused(&refusal, &limiter),
+        Err(refusal) => refused(&refusal, &gate.limiter),
         Ok(validate::Request::MarkRead { wamid, typing }) => {
             if phones.mark_read(&wamid, typing) {
                 Answer::Json(200, json!({"success": true}))
             } else {
-                refused(&Refusal::value("message_id", "is not a message that this number received"), &limiter)
+                refused(
+                    &Refusal::value("message_id", "is not a message that this number received"),
+                    &gate.limiter,
+                )
             }
         }
         Ok(validate::Request::Message(message)) => {
-            send(&message, &phones, &faults, &limiter, &mut wamid).await
+            send(&message, &phones, &faults, &gate.limiter, &mut wamid).await
         }
     };
     let answered = if let Answer::Json(status, _) = &answer { Some(*status) } else { None };

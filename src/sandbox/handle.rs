@@ -87,10 +87,10 @@ impl LocalMeta {
             gate: Gate {
                 number,
                 tokens: Tokens::new(settings.token.clone(), clock.clone()),
+                limiter,
                 first_token: settings.token.as_str().into(),
             },
             phones,
-            limiter,
             faults: Faults::new(clock.clone()),
             record: Record::new(clock.clone()),
             courier,
@@ -284,19 +284,19 @@ impl LocalMeta {
     /// The limits that are kept.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.parts.limiter.limits()
+        self.parts.gate.limiter.limits()
     }
 
     /// Keeps other limits from here on; what was used up stays used up.
     pub fn set_limits(&self, limits: Limits) {
-        self.parts.limiter.set(limits);
+        self.parts.gate.limiter.set(limits);
     }
 
     /// How many requests to `/messages` the local Meta itself has refused with `code`, late failures of the 24-hour
     /// window (131047) included; what error rules refuse is counted by them ([`Standing::met`]).
     #[must_use]
     pub fn refusals(&self, code: u32) -> u64 {
-        self.parts.limiter.refusals().get(&code).copied().unwrap_or_default()
+        self.parts.gate.limiter.refusals().get(&code).copied().unwrap_or_default()
     }
 
     /// Makes a token valid beside those that are, for so long or without an end.

@@ -12,12 +12,13 @@ use super::graph::Gate;
 use super::limits::{Limiter, Limits, PAIR_REFILL_MAX_MS};
 
 /// `GET /limits`: the limits, and how many requests the local Meta has refused by itself, by code.
-pub(super) async fn limits(limiter: Data<Limiter>) -> HttpResponse {
-    shown(&limiter)
+pub(super) async fn limits(gate: Data<Gate>) -> HttpResponse {
+    shown(&gate.limiter)
 }
 
 /// `PUT /limits` `{"messages_per_second":20}`: sets what the body names; the rest stays.
-pub(super) async fn set_limits(body: Bytes, limiter: Data<Limiter>) -> HttpResponse {
+pub(super) async fn set_limits(body: Bytes, gate: Data<Gate>) -> HttpResponse {
+    let limiter = &gate.limiter;
     let wanted = read::<Map<String, Value>>(&body).and_then(|changes| {
         let mut whole = json!(limiter.limits());
         whole.as_object_mut().into_iter().for_each(|whole| whole.extend(changes.clone()));
@@ -29,7 +30,7 @@ pub(super) async fn set_limits(body: Bytes, limiter: Data<Limiter>) -> HttpRespo
         }
         Ok(limits) => {
             limiter.set(limits);
-            shown(&limiter)
+            shown(limiter)
         }
         Err(detail) => bad_request(&detail),
     }

@@ -20,7 +20,6 @@ use super::courier::{Courier, POST_TIMEOUT};
 use super::faults::Faults;
 use super::graph::{self, Gate, Record};
 use super::levers;
-use super::limits::Limiter;
 use super::page;
 use super::phones::Phones;
 use crate::clock::Clock;
@@ -46,7 +45,6 @@ pub(super) struct Parts {
     pub(super) gate: Gate,
     pub(super) phones: Phones,
     pub(super) faults: Faults,
-    pub(super) limiter: Limiter,
     pub(super) record: Record,
     pub(super) courier: Arc<Courier>,
     pub(super) clock: Clock,
@@ -109,7 +107,6 @@ async fn serve(
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
             .app_data(Data::new(parts.faults.clone()))
-            .app_data(Data::new(parts.limiter.clone()))
             .app_data(Data::new(parts.record.clone()))
             .app_data(Data::from(parts.courier.clone()))
             .configure(routes)
