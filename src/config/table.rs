@@ -120,9 +120,9 @@ struct Media in media {
     types: Vec<String> = "*", "SWITCHBOARD_MEDIA_TYPES", rule::media_types();
     /// Files that are fetched from Meta at the same time.
     fetches: usize = "4", "SWITCHBOARD_MEDIA_FETCHES", rule::count("files", 1..=256);
-    /// How often fetching a file may fail before it is given up. Pauses double from 1 second to 1 hour, and Meta keeps a
-    /// file for 7 days.
-    fetch_attempts: u32 = "50", "SWITCHBOARD_MEDIA_FETCH_ATTEMPTS", rule::count("attempts", 1..=1_000);
+    /// How often fetching a file may fail before it is given up. Pauses double from 1 second to 1 hour; 200 attempts take
+    /// longer than the 7 days for which Meta keeps it, which end them anyhow.
+    fetch_attempts: u32 = "200", "SWITCHBOARD_MEDIA_FETCH_ATTEMPTS", rule::count("attempts", 1..=1_000);
     /// How long the transfer of one file may take.
     transfer_timeout: Duration = "5m", "SWITCHBOARD_MEDIA_TRANSFER_TIMEOUT",
         rule::duration(10 * MILLISECOND..=HOUR);

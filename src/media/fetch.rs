@@ -93,16 +93,13 @@ pub async fn fetch(fetcher: Arc<Fetcher>, wake: Arc<Notify>, every: Duration) {
             Err(error) => tracing::error!(%error, "cannot look for files to fetch"),
         }
         tokio::select! {
-            Some(ended) = under_way.join_next_with_id() => {
-                let task = match &ended {
-                    Ok((task, ())) => *task,
-                    Err(error) => {
-                        tracing::error!(%error, "fetching a file ended badly");
-                        error.id()
-                    }
-                };
-                in_hand.remove(&task);
-            }
+            Some(ended) = under_way.join_next_with_id() => match ended {
+                Ok((task, ())) => _ = in_hand.remove(&task),
+                Err(error) => {
+                    let file = in_hand.remove(&error.id());
+                    fetcher.broke_down(file, &error).await;
+                }
+            },
             () = wake.notified() => {}
             () = fetcher.store.clock().sleep(every) => {}
         }
@@ -140,6 +137,17 @@ impl Fetcher {
             // The row still says that it is wanted, and the next look finds it.
             tracing::error!(media = %file.id, %error, "what became of a file cannot be written down");
             self.store.clock().sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// What breaks on one file must not be begun again at once.
+    async fn broke_down(&self, file: Option<MediaId>, error: &task::JoinError) {
+        tracing::error!(?file, %error, "fetching a file broke down");
+        let due_at = self.store.clock().now() + BACKOFF_MAX;
+        if let Some(id) = file
+            && let Err(error) = self.store.media_later(id, due_at, "fetching it broke down".to_owned()).await
+        {
+            tracing::error!(media = %id, %error, "what became of a file cannot be written down");
         }
     }
 

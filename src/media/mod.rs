@@ -2,14 +2,17 @@
 //!
 //! [`vault`] holds the bytes, in a folder or a bucket. [`fetch`] is the job that gets what people sent: the row that the
 //! accepting transaction wrote says what is wanted, so a restart loses nothing. [`library`] takes and gives files at the
-//! REST door. [`types`] knows the kinds of file that Meta takes.
+//! REST door. [`upload`] is what the sender asks when a message holds one of our files: it finds or makes Meta's id of it.
+//! [`types`] knows the kinds of file that Meta takes.
 //!
 //! Invariants: a row is `ready` only when its bytes are in the vault under their hash, which is the one that Meta promised;
-//! no webhook waits for a file and no message fails for one that came in.
+//! no webhook waits for a file and no message fails for one that came in; a file of ours is uploaded once per number while
+//! Meta keeps it.
 
 pub mod fetch;
 pub mod library;
 pub mod types;
+pub mod upload;
 pub mod vault;
 
 use std::time::Duration;

@@ -97,6 +97,8 @@ impl Vault {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(bad(error)),
             _ => {}
         }
+        // A folder that cannot be written to is better found now than at the first file.
+        std::fs::create_dir(folder.join(ARRIVING)).map_err(bad)?;
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| BadVault::Address { url: url.to_owned(), error })?;
         Ok(Self(Arc::new(store.with_fsync(true))))

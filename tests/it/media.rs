@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use switchboard::app::Parts;
 use switchboard::clock::{Clock, Hand};
-use switchboard::config::Config;
+use switchboard::config::{Config, Secret};
+use switchboard::domain::ids::MediaId;
 use switchboard::flow::Flow;
+use switchboard::media::Limits;
+use switchboard::media::upload::{MEDIA_UNAVAILABLE, Uploads};
+use switchboard::media::vault::Vault;
+use switchboard::meta::client::{Client, Outcome, Settings};
+use switchboard::meta::failure::Policy;
 
 use crate::support::app::{API_KEY, TestApp};
 use crate::support::database::{Database, on_both};
 use crate::support::shelf::{Mishap, Shelf};
-use crate::support::{door, flows, shelf, until};
+use crate::support::{door, flows, shelf, until, wire};
 
 const NOW: i64 = 1_795_337_387_000;
 const ANN: &str = "4915112345001";
@@ -220,5 +226,76 @@ on_both!(an_end_in_the_middle_of_a_download_loses_nothing, |database| async {
     assert_eq!((&file["size"], &file["attempts"]), (&100_000.into(), &0.into()));
     assert_eq!((test.files(), shelf.asked("GET /files/11")), (1, 2));
     shelf.go_on();
+    test.stop().await;
+});
+
+/// What uploads, beside the app and in its place: with its store, its files and this shelf.
+fn uploads(test: &TestApp, shelf: &Shelf) -> (Uploads, Client) {
+    let limits = Limits {
+        size_max: 100 << 20,
+        types: vec!["*".into()],
+        fetches_max: 1,
+        attempts_max: 1,
+        transfer_timeout: Duration::from_mins(1),
+    };
+    let vault = Vault::open(&test.folder().display().to_string()).unwrap();
+    let client = Client::new(&Settings {
+        graph_url: shelf.url.clone(),
+        version: "v26.0".into(),
+        token: Secret::new("token").unwrap(),
+        timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_secs(5),
+    });
+    (Uploads::new(test.app.store().clone(), vault, limits), client.unwrap())
+}
+
+fn image(id: &str) -> Value {
+    json!({"type": "image", "image": {"id": id}})
+}
+
+on_both!(a_file_is_uploaded_once_and_again_when_meta_has_forgotten_it, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |_| {}).await;
+    let (_, given) = give(&test, "image/png", "?filename=p.png", "a picture").await;
+    let file: MediaId = given["id"].as_str().unwrap().parse().unwrap();
+    let (uploads, client) = uploads(&test, &shelf);
+    let send = || uploads.send(&client, wire::NUMBER, file, image);
+    let sent = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
+
+    // Nothing has left when the upload fails.
+    shelf.next_uploads(&[Mishap::Broken]);
+    assert!(matches!(send().await, Outcome::NotSent(_)));
+    let uploaded = || shelf.asked("POST /v26.0/106540352242922/media");
+    assert_eq!(uploaded(), 1);
+    let (first, second, third) = tokio::join!(send(), send(), send());
+    assert!(sent(&first) && sent(&second) && sent(&third), "{first:?} {second:?} {third:?}");
+    assert_eq!(uploaded(), 2);
+    let id = shelf.sent()[0]["image"]["id"].as_str().unwrap().to_owned();
+    assert!(shelf.sent().iter().all(|body| body["image"]["id"] == *id));
+
+    shelf.forget(&id);
+    assert!(sent(&send().await));
+    assert_eq!(uploaded(), 3);
+    assert_ne!(shelf.sent()[3]["image"]["id"], *id);
+    // Another number has ids of its own.
+    assert!(sent(&uploads.send(&client, "106540352242923", file, image).await));
+    assert_eq!((uploaded(), shelf.asked("POST /v26.0/106540352242923/media")), (3, 1));
+    test.stop().await;
+});
+
+on_both!(a_file_that_is_missing_or_not_there_yet_is_refused_by_us, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, _hand) = start(database, &shelf, |_| {}).await;
+    shelf.next_infos(&[Mishap::Refused]);
+    hears(&test, shelf.photo(ANN, "11", b"a picture")).await;
+    let failed: MediaId = newest(&test, "failed").await["id"].as_str().unwrap().parse().unwrap();
+    let (uploads, client) = uploads(&test, &shelf);
+    for (file, why) in [(MediaId(1), "there is no file med_1"), (failed, "was never fetched")] {
+        let outcome = uploads.send(&client, wire::NUMBER, file, image).await;
+        let Outcome::Refused(refused) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((refused.failure.code, refused.policy()), (MEDIA_UNAVAILABLE, Policy::Permanent));
+        assert!(refused.failure.details.unwrap().contains(why));
+    }
+    assert_eq!(shelf.asked("POST /v26.0/106540352242922/media"), 0);
     test.stop().await;
 });

@@ -63,6 +63,11 @@ impl TestApp {
         format!("http://{}{}", self.app.addr(), webhook::PATH)
     }
 
+    /// Where the vault is.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.files.path()
+    }
+
     /// The files in the vault, whole or not.
     pub(crate) fn files(&self) -> usize {
         fn count(folder: &std::path::Path) -> usize {

@@ -101,6 +101,21 @@ impl Shelf {
         self.state().of_download.extend(mishaps);
     }
 
+    /// What becomes of the next uploads.
+    pub(crate) fn next_uploads(&self, mishaps: &[Mishap]) {
+        self.state().of_upload.extend(mishaps);
+    }
+
+    /// Has Meta forget this file.
+    pub(crate) fn forget(&self, id: &str) {
+        self.state().forgotten.insert(id.to_owned());
+    }
+
+    /// The bodies of the messages that were taken.
+    pub(crate) fn sent(&self) -> Vec<Value> {
+        self.state().sent.clone()
+    }
+
     /// Lets the download that hangs go on.
     pub(crate) fn go_on(&self) {
         self.more.notify_one();
