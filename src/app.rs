@@ -33,7 +33,7 @@ use crate::meta::client::{Client, Settings as ClientSettings};
 use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
 use crate::router::sweep;
-use crate::sender::actor::{Halt, Queue, SenderActor, Settled};
+use crate::sender::actor::{Halt, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
 use crate::sender::{self, Board, Number, reconcile};
 use crate::store::{self, Hint, Store};
@@ -286,6 +286,7 @@ async fn pass_on(
             Hint::Queued(messages) => sender.do_send(Queue(messages)),
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
+            Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
         }
     }
 }

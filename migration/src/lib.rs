@@ -12,6 +12,7 @@ mod m20261122_000002_factory;
 mod m20261124_000003_sender;
 mod m20261124_000004_media;
 mod m20261124_000006_consent;
+mod m20261124_000007_identity;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_sender::Migration),
             Box::new(m20261124_000004_media::Migration),
             Box::new(m20261124_000006_consent::Migration),
+            Box::new(m20261124_000007_identity::Migration),
         ]
     }
 }

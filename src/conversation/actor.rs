@@ -15,7 +15,7 @@ use actix::{
 };
 
 use crate::conversation::Desk;
-use crate::conversation::memory::Memory;
+use crate::conversation::memory::{Memory, Read};
 use crate::conversation::turn::{self, Ended};
 use crate::domain::event::Event;
 use crate::domain::ids::{ConversationId, EventId};
@@ -125,6 +125,11 @@ impl ConversationActor {
                 self.memory = Some(*memory);
             }
             Loaded::SetAside(events) => events.into_iter().for_each(|event| self.finish(event)),
+            Loaded::Merged(into) => {
+                tracing::debug!(conversation = %self.id, %into, "a conversation became part of another one");
+                let events: Vec<EventId> = self.pending.keys().copied().collect();
+                events.into_iter().for_each(|event| self.finish(event));
+            }
             Loaded::Waits => self.pause = turn::retry_pause(u32::MAX),
         }
     }
@@ -174,6 +179,8 @@ impl ConversationActor {
 enum Loaded {
     /// It, and its events that are not done.
     Read(Box<Memory>, Vec<Event>),
+    /// It became part of this one, whose actor has its events.
+    Merged(ConversationId),
     /// It cannot be read, and will not be: its events were put aside.
     SetAside(Vec<EventId>),
     /// The store cannot be reached.
@@ -183,8 +190,9 @@ enum Loaded {
 impl Loaded {
     async fn of(desk: &Desk, id: ConversationId, waiting: Vec<EventId>) -> Self {
         let reason = match Memory::load(&desk.store, &desk.flows, id).await {
-            Ok(Some((memory, unfinished))) => return Self::Read(Box::new(memory), unfinished),
-            Ok(None) => "its conversation does not exist".to_owned(),
+            Ok(Read::Found(memory, unfinished)) => return Self::Read(memory, unfinished),
+            Ok(Read::Merged(into)) => return Self::Merged(into),
+            Ok(Read::Unknown) => "its conversation does not exist".to_owned(),
             Err(error @ Error::Corrupt { .. }) => error.to_string(),
             Err(error) => {
                 tracing::error!(conversation = %id, %error, "a conversation waits for the store");

@@ -19,6 +19,16 @@ pub struct Memory {
     pub flow: Arc<Flow>,
 }
 
+/// What came of reading a conversation.
+pub enum Read {
+    /// It, and its events that are not done.
+    Found(Box<Memory>, Vec<Event>),
+    /// It became part of this one, and so did its events.
+    Merged(ConversationId),
+    /// There is none.
+    Unknown,
+}
+
 impl Memory {
     /// The conversation that this very event began: nothing is stored that the event did not bring.
     #[must_use]
@@ -31,14 +41,13 @@ impl Memory {
     ///
     /// # Errors
     /// When the store cannot be read, or the snapshot cannot.
-    pub async fn load(
-        store: &Store,
-        flows: &Flows,
-        conversation: ConversationId,
-    ) -> Result<Option<(Self, Vec<Event>)>, Error> {
-        let Some(found) = store.activate(conversation).await? else { return Ok(None) };
+    pub async fn load(store: &Store, flows: &Flows, conversation: ConversationId) -> Result<Read, Error> {
+        let Some(found) = store.activate(conversation).await? else { return Ok(Read::Unknown) };
+        if let Some(into) = found.merged_into {
+            return Ok(Read::Merged(into));
+        }
         let session = found.session;
-        let snapshot = if session.snapshot.is_empty() {
+        let mut snapshot: Snapshot = if session.snapshot.is_empty() {
             Snapshot::default()
         } else {
             serde_json::from_str(&session.snapshot).map_err(|error| Error::Corrupt {
@@ -47,13 +56,15 @@ impl Memory {
                 reason: error.to_string(),
             })?
         };
+        // Where two conversations became one, a hand-off of either holds.
+        snapshot.handed_off = session.handed_off;
         let number = &session.phone_number_id;
         let flow = if session.flow_hash.is_empty() {
             flows.current(number)
         } else {
             flows.find(&session.flow_hash, number).await?
         };
-        Ok(Some((Self { session, snapshot, flow }, found.unfinished)))
+        Ok(Read::Found(Box::new(Self { session, snapshot, flow }), found.unfinished))
     }
 
     /// Lets go of an earlier flow where the conversation stands between two dialogues: at its start or after its end.

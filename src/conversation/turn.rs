@@ -225,17 +225,12 @@ async fn work_out(
 }
 
 impl Draft<'_> {
-    /// Takes in what a webhook says about who the person is; what it does not say stays.
+    /// Takes in what a webhook says about the person's name; what it does not say stays. Their ids are the accepting
+    /// transaction's: here, events of before a change may come after it.
     fn meet(&mut self, told: &Identity) {
         let known = &mut self.memory.session.identity;
         let before = known.clone();
-        for (field, told) in [
-            (&mut known.wa_id, &told.wa_id),
-            (&mut known.user_id, &told.user_id),
-            (&mut known.parent_user_id, &told.parent_user_id),
-            (&mut known.name, &told.name),
-            (&mut known.username, &told.username),
-        ] {
+        for (field, told) in [(&mut known.name, &told.name), (&mut known.username, &told.username)] {
             if told.is_some() {
                 field.clone_from(told);
             }

@@ -38,6 +38,15 @@ pub enum AliasKind {
 }
 
 impl AliasKind {
+    /// All of them, the most lasting one first.
+    pub const ALL: [Self; 3] = [Self::UserId, Self::ParentUserId, Self::WaId];
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// As stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -58,13 +67,26 @@ impl Identity {
 
     /// The ids under which this person can be found, the most lasting one first.
     pub fn aliases(&self) -> impl Iterator<Item = (AliasKind, &str)> {
-        [
-            (AliasKind::UserId, &self.user_id),
-            (AliasKind::ParentUserId, &self.parent_user_id),
-            (AliasKind::WaId, &self.wa_id),
-        ]
-        .into_iter()
-        .filter_map(|(kind, value)| value.as_deref().map(|value| (kind, value)))
+        AliasKind::ALL.into_iter().filter_map(|kind| self.id(kind).map(|id| (kind, id)))
+    }
+
+    /// The id of this kind.
+    #[must_use]
+    pub fn id(&self, kind: AliasKind) -> Option<&str> {
+        match kind {
+            AliasKind::WaId => self.wa_id.as_deref(),
+            AliasKind::UserId => self.user_id.as_deref(),
+            AliasKind::ParentUserId => self.parent_user_id.as_deref(),
+        }
+    }
+
+    /// Makes `id` the id of this kind.
+    pub fn set_id(&mut self, kind: AliasKind, id: Option<String>) {
+        match kind {
+            AliasKind::WaId => self.wa_id = id,
+            AliasKind::UserId => self.user_id = id,
+            AliasKind::ParentUserId => self.parent_user_id = id,
+        }
     }
 
     /// Whether anything names this person.

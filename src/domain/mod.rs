@@ -8,6 +8,7 @@ pub mod consent;
 pub mod contact;
 pub mod delivery;
 pub mod event;
+pub mod identity;
 pub mod ids;
 pub mod inbound;
 pub mod outbound;

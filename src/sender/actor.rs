@@ -16,7 +16,7 @@ use crate::sender::lanes::Lanes;
 use crate::sender::pacing::{NumberPacing, PairPacing};
 use crate::sender::post::{self, Counter, Landed, Next};
 use crate::sender::{Board, Number};
-use crate::store::{Outbound, QueueState};
+use crate::store::{Outbound, QueueState, Redirected};
 
 /// How often the board is written and rested pairs are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -30,6 +30,11 @@ pub struct Queue(pub Vec<Outbound>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Settled(pub Vec<(ConversationId, MessageId)>);
+
+/// These conversations go by another lane, or to another address.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Redirect(pub Vec<Redirected>);
 
 /// How many messages wait or are under way.
 #[derive(Message)]
@@ -188,6 +193,20 @@ impl Handler<Settled> for SenderActor {
         let now = self.clock.now();
         for (conversation, message) in messages {
             self.lanes.settled(conversation, message, now);
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Redirect> for SenderActor {
+    type Result = ();
+
+    fn handle(&mut self, Redirect(conversations): Redirect, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        for Redirected { from, to, address } in conversations {
+            if let Some(address) = address {
+                self.lanes.redirect(from, to, &address, now);
+            }
         }
         self.pump(ctx);
     }

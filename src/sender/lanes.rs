@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Millis;
+use crate::domain::contact::Address;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::sender::pacing::{NumberPacing, PairPacing};
 use crate::store::Outbound;
@@ -15,7 +16,16 @@ use crate::store::Outbound;
 enum State {
     Asleep(Millis),
     LinedUp,
-    Posting { settled: bool },
+    Posting,
+}
+
+/// A message that is being posted.
+#[derive(Debug)]
+struct Flight {
+    message: MessageId,
+    number: Arc<str>,
+    /// Whether a status has settled it meanwhile.
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -23,6 +33,8 @@ struct Lane {
     /// By position: what a sweep brings late still takes its place.
     waiting: BTreeMap<i64, Outbound>,
     state: State,
+    /// One at the most, but where two lanes became one while each had one under way.
+    flying: Vec<Flight>,
 }
 
 impl Lane {
@@ -45,13 +57,21 @@ pub struct Lanes {
     asleep: BTreeSet<(Millis, ConversationId)>,
     lines: HashMap<Arc<str>, Line>,
     pairs: PairPacing,
+    /// Messages under way whose lane became part of another one, and that one.
+    moved: HashMap<MessageId, ConversationId>,
 }
 
 impl Lanes {
     /// Empty lanes under this pair limit.
     #[must_use]
     pub fn new(pairs: PairPacing) -> Self {
-        Self { lanes: HashMap::new(), asleep: BTreeSet::new(), lines: HashMap::new(), pairs }
+        Self {
+            lanes: HashMap::new(),
+            asleep: BTreeSet::new(),
+            lines: HashMap::new(),
+            pairs,
+            moved: HashMap::new(),
+        }
     }
 
     /// Adds one of our numbers.
@@ -73,7 +93,8 @@ impl Lanes {
             }
             None => {
                 let waiting = BTreeMap::from([(outbound.position, outbound)]);
-                self.lanes.insert(conversation, Lane { waiting, state: State::Asleep(due_at) });
+                let lane = Lane { waiting, state: State::Asleep(due_at), flying: Vec::new() };
+                self.lanes.insert(conversation, lane);
                 self.asleep.insert((due_at, conversation));
             }
         }
@@ -100,8 +121,10 @@ impl Lanes {
                 }
                 let Some(conversation) = line.ready.pop_front() else { break };
                 let Some(lane) = self.lanes.get_mut(&conversation) else { continue };
-                lane.state = State::Posting { settled: false };
+                lane.state = State::Posting;
                 if let Some(head) = lane.head().cloned() {
+                    let number = Arc::clone(&head.phone_number_id);
+                    lane.flying.push(Flight { message: head.id, number, settled: false });
                     line.in_flight += 1;
                     leaving.push(head);
                 }
@@ -145,7 +168,7 @@ impl Lanes {
 
     /// The head that was posting has its Meta id, or will never have one.
     pub fn finish(&mut self, conversation: ConversationId, message: MessageId, now: Millis) {
-        self.land(conversation);
+        let (conversation, _) = self.land(conversation, message);
         self.drop_message(conversation, message, now);
     }
 
@@ -159,44 +182,74 @@ impl Lanes {
         until: Millis,
         change: impl FnOnce(&mut Outbound),
     ) {
-        let settled = matches!(
-            self.lanes.get(&conversation),
-            Some(Lane { state: State::Posting { settled: true }, .. })
-        );
-        self.land(conversation);
+        let (conversation, settled) = self.land(conversation, message);
         if settled {
             return self.drop_message(conversation, message, now);
         }
         if let Some(lane) = self.lanes.get_mut(&conversation) {
             if let Some(head) = lane.waiting.values_mut().find(|waiting| waiting.id == message) {
                 change(head);
+                head.due_at = until;
             }
-            lane.state = State::Asleep(until);
-            self.asleep.insert((until, conversation));
+            self.go_on(conversation, now);
         }
     }
 
     /// A status has settled this message.
     pub fn settled(&mut self, conversation: ConversationId, message: MessageId, now: Millis) {
+        let conversation = self.moved.get(&message).copied().unwrap_or(conversation);
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
-        let is_head = lane.head().is_some_and(|head| head.id == message);
-        match (&mut lane.state, is_head) {
+        if let Some(flight) = lane.flying.iter_mut().find(|flight| flight.message == message) {
             // The post is under way: its lane is let go when it comes back.
-            (State::Posting { settled }, true) => *settled = true,
-            (State::Asleep(until), true) => {
-                self.asleep.remove(&(*until, conversation));
-                self.drop_message(conversation, message, now);
-            }
-            (State::LinedUp, true) => self.unline(conversation, message, now),
-            (_, false) => lane.waiting.retain(|_, waiting| waiting.id != message),
+            flight.settled = true;
+        } else if lane.head().is_some_and(|head| head.id == message) {
+            self.halt(conversation);
+            self.drop_message(conversation, message, now);
+        } else {
+            lane.waiting.retain(|_, waiting| waiting.id != message);
         }
     }
 
-    fn unline(&mut self, conversation: ConversationId, message: MessageId, now: Millis) {
-        for line in self.lines.values_mut() {
-            line.ready.retain(|ready| *ready != conversation);
+    /// What waits in the lane `from` goes by the lane `to`, at the places that its positions give it, and to `address`. Where
+    /// either has a message under way, nothing leaves before that has come back. The same lane twice changes the address.
+    pub fn redirect(&mut self, from: ConversationId, to: ConversationId, address: &Address, now: Millis) {
+        if from != to {
+            self.pairs.merge(from, to);
+            self.merge(from, to, now);
         }
-        self.drop_message(conversation, message, now);
+        if let Some(lane) = self.lanes.get_mut(&to) {
+            lane.waiting.values_mut().for_each(|waiting| waiting.address = address.clone());
+        }
+    }
+
+    fn merge(&mut self, from: ConversationId, to: ConversationId, now: Millis) {
+        self.halt(from);
+        let Some(lane) = self.lanes.remove(&from) else { return };
+        self.halt(to);
+        self.moved.extend(lane.flying.iter().map(|flight| (flight.message, to)));
+        let into = self.lanes.entry(to).or_insert_with(|| Lane {
+            waiting: BTreeMap::new(),
+            state: State::Posting,
+            flying: Vec::new(),
+        });
+        into.state = State::Posting;
+        into.flying.extend(lane.flying);
+        for (position, mut outbound) in lane.waiting {
+            outbound.conversation = to;
+            into.waiting.insert(position, outbound);
+        }
+        self.go_on(to, now);
+    }
+
+    /// Takes a lane out of wherever it waits for its turn.
+    fn halt(&mut self, conversation: ConversationId) {
+        match self.lanes.get(&conversation).map(|lane| lane.state) {
+            Some(State::Asleep(until)) => _ = self.asleep.remove(&(until, conversation)),
+            Some(State::LinedUp) => {
+                self.lines.values_mut().for_each(|line| line.ready.retain(|ready| *ready != conversation));
+            }
+            Some(State::Posting) | None => {}
+        }
     }
 
     /// Nothing leaves this number before `until`.
@@ -236,18 +289,34 @@ impl Lanes {
         self.pairs.forget_rested();
     }
 
-    fn land(&mut self, conversation: ConversationId) {
-        let number =
-            self.lanes.get(&conversation).and_then(Lane::head).map(|head| Arc::clone(&head.phone_number_id));
-        if let Some(line) = number.and_then(|number| self.lines.get_mut(&number)) {
+    /// A message has come back. Returns its lane, and whether a status had settled it.
+    fn land(&mut self, conversation: ConversationId, message: MessageId) -> (ConversationId, bool) {
+        let conversation = self.moved.remove(&message).unwrap_or(conversation);
+        let Some(lane) = self.lanes.get_mut(&conversation) else { return (conversation, false) };
+        let Some(index) = lane.flying.iter().position(|flight| flight.message == message) else {
+            return (conversation, false);
+        };
+        let flight = lane.flying.swap_remove(index);
+        if let Some(line) = self.lines.get_mut(&flight.number) {
             line.in_flight = line.in_flight.saturating_sub(1);
         }
+        (conversation, flight.settled)
     }
 
     /// Takes a message out of a lane that is neither asleep nor lined up, and lets the next one go.
     fn drop_message(&mut self, conversation: ConversationId, message: MessageId, now: Millis) {
+        if let Some(lane) = self.lanes.get_mut(&conversation) {
+            lane.waiting.retain(|_, waiting| waiting.id != message);
+            self.go_on(conversation, now);
+        }
+    }
+
+    /// Lets the head of a lane that is neither asleep nor lined up go when it is due, if nothing of it is under way.
+    fn go_on(&mut self, conversation: ConversationId, now: Millis) {
         let Some(lane) = self.lanes.get_mut(&conversation) else { return };
-        lane.waiting.retain(|_, waiting| waiting.id != message);
+        if !lane.flying.is_empty() {
+            return;
+        }
         match lane.head().map(|next| next.due_at.max(now)) {
             Some(due_at) => {
                 lane.state = State::Asleep(due_at);

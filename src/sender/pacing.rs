@@ -109,6 +109,17 @@ impl PairPacing {
         }
     }
 
+    /// Two pairs are one: what `from` owes, `to` owes too, up to the whole burst. The limiter does not tell what a pair
+    /// owes, so what `from` has left is used up and counted.
+    pub fn merge(&self, from: ConversationId, to: ConversationId) {
+        if self.0.is_none() {
+            return;
+        }
+        let left = (0..PAIR_BURST.get()).take_while(|_| self.admit(from).is_ok()).count();
+        let owed = (PAIR_BURST.get() as usize).saturating_sub(left);
+        let _ = (0..owed).take_while(|_| self.admit(to).is_ok()).count();
+    }
+
     /// Forgets the pairs whose burst is whole again.
     pub fn forget_rested(&self) {
         if let Some(limiter) = &self.0 {
@@ -142,6 +153,20 @@ mod tests {
         hand.advance(Duration::from_secs(6));
         assert_eq!(pacing.admit(pair), Ok(()));
         assert!(pacing.admit(pair).is_err());
+    }
+
+    #[test]
+    fn what_two_pairs_owe_is_owed_by_the_one_that_they_become() {
+        let (clock, _hand) = Clock::manual(START);
+        let pacing = PairPacing::new(true, clock);
+        let (from, to) = (ConversationId(1), ConversationId(2));
+        for pair in std::iter::repeat_n(from, 20).chain(std::iter::repeat_n(to, 15)) {
+            assert_eq!(pacing.admit(pair), Ok(()));
+        }
+        pacing.merge(from, to);
+        let left = (0..45).take_while(|_| pacing.admit(to).is_ok()).count();
+        assert_eq!(left, 10);
+        PairPacing::new(false, Clock::manual(START).0).merge(from, to);
     }
 
     #[test]

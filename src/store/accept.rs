@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
 
-use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
+use crate::domain::identity::Told;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::inbound::{Content, InboundMessage};
 use crate::store::batch::{Note, Scope};
-use crate::store::directory::{Found, Lookup};
+use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
 use crate::store::media;
 use crate::store::statuses::{self, News};
@@ -23,23 +23,15 @@ struct Candidate<'a> {
     id: i64,
     incoming: &'a Incoming,
     line: Option<Found>,
+    conversation: Option<ConversationId>,
+    /// A wait of a conversation that became part of another one: it is over before it begins.
+    stale: bool,
 }
 
 /// Accepts the events of several jobs; the answers are per job, in the order of its events.
 pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result<Vec<Vec<Accepted>>, DbErr> {
     let all: Vec<&Incoming> = jobs.iter().flat_map(|job| job.iter()).collect();
-    let people: Vec<(&Identity, &str)> = all.iter().filter_map(|incoming| person(&incoming.body)).collect();
-    let mut lookup = Lookup::prepare(scope, &people).await?;
-    let first = scope.ids.next_block(all.len());
-    let candidates: Vec<Candidate<'_>> = (first..)
-        .zip(&all)
-        .map(|(id, incoming)| {
-            let line = person(&incoming.body).map(|(identity, number)| lookup.line(scope, identity, number));
-            Candidate { id, incoming, line }
-        })
-        .collect();
-    lookup.write(scope).await?;
-
+    let candidates = find_lines(scope, &all).await?;
     let inserted = insert(scope, &candidates).await?;
     let mut accepted = Vec::with_capacity(candidates.len());
     let mut messages = Vec::new();
@@ -47,7 +39,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut news = Vec::new();
     let mut dispatches = Vec::new();
     for candidate in &candidates {
-        let conversation = conversation(candidate);
+        let conversation = candidate.conversation;
         let duplicate = !inserted.contains(&candidate.id);
         accepted.push(Accepted { id: EventId(candidate.id), conversation, duplicate });
         if duplicate {
@@ -70,8 +62,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
             IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
-        if let (Some(input), Some(conversation)) =
-            (input(EventId(candidate.id), &candidate.incoming.body), conversation)
+        if let (Some(input), Some(conversation), false) =
+            (input(EventId(candidate.id), &candidate.incoming.body), conversation, candidate.stale)
         {
             dispatches.push(Dispatch {
                 event: Event {
@@ -99,6 +91,36 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
 
     let mut rest = accepted.into_iter();
     Ok(jobs.iter().map(|job| rest.by_ref().take(job.len()).collect()).collect())
+}
+
+/// Finds or begins the line of each event. What an event reveals of who is who holds for those before it as well.
+async fn find_lines<'a>(scope: &mut Scope<'_>, all: &[&'a Incoming]) -> Result<Vec<Candidate<'a>>, DbErr> {
+    let people: Vec<Option<Person<'_>>> = all.iter().map(|incoming| person(incoming)).collect();
+    let told: Vec<Person<'_>> = people.iter().flatten().copied().collect();
+    let mut lookup = Lookup::prepare(scope, &told).await?;
+    let first = scope.ids.next_block(all.len());
+    let mut candidates = Vec::with_capacity(all.len());
+    for ((id, incoming), person) in (first..).zip(all).zip(&people) {
+        let line = match person {
+            Some(person) => lookup.line(scope, person).await?,
+            None => None,
+        };
+        let conversation = addressed(&incoming.body);
+        candidates.push(Candidate { id, incoming, line, conversation, stale: false });
+    }
+    lookup.flush(scope).await?;
+    let addressed: Vec<i64> =
+        candidates.iter().filter_map(|candidate| candidate.conversation).map(|id| id.0).collect();
+    let successors = lookup.successors(scope, &addressed).await?;
+    for candidate in &mut candidates {
+        candidate.line = candidate.line.take().map(|line| lookup.at_the_end(line));
+        let successor = candidate.conversation.and_then(|id| successors.get(&id.0).copied());
+        candidate.stale =
+            successor.is_some() && matches!(candidate.incoming.body, IncomingBody::Timer { .. });
+        let line = candidate.line.as_ref().map(|line| line.conversation);
+        candidate.conversation = line.or(successor).or(candidate.conversation);
+    }
+    Ok(candidates)
 }
 
 /// From here on the event stands for the wait. One that was set again meanwhile stays.
@@ -132,24 +154,36 @@ async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashS
 }
 
 /// The person and our number, where an event has both.
-fn person(body: &IncomingBody) -> Option<(&Identity, &str)> {
-    match body {
-        IncomingBody::Message { phone_number_id, message } => Some((&message.sender, phone_number_id)),
+fn person(incoming: &Incoming) -> Option<Person<'_>> {
+    let (told, number) = match &incoming.body {
+        IncomingBody::Message { phone_number_id, message } => (told(message), phone_number_id),
         IncomingBody::Command { target: Target::Person { phone_number_id, identity }, .. } => {
-            Some((identity, phone_number_id))
+            (Told { before: None, now: identity }, phone_number_id)
         }
         IncomingBody::Command { .. }
         | IncomingBody::Timer { .. }
         | IncomingBody::Status { .. }
-        | IncomingBody::Kept { .. } => None,
+        | IncomingBody::Kept { .. } => return None,
+    };
+    Some(Person { told, number, dedupe_key: &incoming.dedupe_key })
+}
+
+/// Who wrote, and who that was before, where the message says that they have other ids now.
+fn told(message: &InboundMessage) -> Told<'_> {
+    match &message.content {
+        Content::System { now, .. } if !now.aliases().eq(message.sender.aliases()) => {
+            Told { before: Some(&message.sender), now }
+        }
+        _ => Told { before: None, now: &message.sender },
     }
 }
 
-fn conversation(candidate: &Candidate<'_>) -> Option<ConversationId> {
-    match &candidate.incoming.body {
+/// The conversation that an event names itself.
+fn addressed(body: &IncomingBody) -> Option<ConversationId> {
+    match body {
         IncomingBody::Command { target: Target::Conversation(conversation), .. }
         | IncomingBody::Timer { conversation, .. } => Some(*conversation),
-        _ => candidate.line.as_ref().map(|line| line.conversation),
+        _ => None,
     }
 }
 
@@ -183,14 +217,19 @@ fn number(body: &IncomingBody) -> Option<&str> {
         IncomingBody::Status { phone_number_id, .. } | IncomingBody::Kept { phone_number_id, .. } => {
             phone_number_id.as_deref()
         }
-        _ => person(body).map(|(_, number)| number),
+        IncomingBody::Message { phone_number_id, .. }
+        | IncomingBody::Command { target: Target::Person { phone_number_id, .. }, .. } => {
+            Some(phone_number_id)
+        }
+        IncomingBody::Command { .. } | IncomingBody::Timer { .. } => None,
     }
 }
 
 fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveModel {
     let body = &candidate.incoming.body;
-    let conversation = conversation(candidate);
+    let conversation = candidate.conversation;
     let (state, reason) = match body {
+        _ if candidate.stale => ("done", Some("its conversation became part of another".to_owned())),
         IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
         IncomingBody::Status { .. } => ("done", None),
         IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => {

@@ -16,6 +16,8 @@ pub(crate) struct Aftermath {
     pub(crate) hints: Vec<Hint>,
     pub(crate) open_delta: i64,
     pub(crate) open_counted: Option<i64>,
+    /// Lanes that became part of another one, before anything of `lanes` happened.
+    pub(crate) merged_lanes: Vec<(i64, i64)>,
     pub(crate) lanes: HashMap<i64, i64>,
     pub(crate) learnt: Vec<Learnt>,
     pub(crate) notes: Vec<Note>,

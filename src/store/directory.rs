@@ -1,17 +1,20 @@
 //! Who is who: from what a webhook says about a person to the contact and the conversation, within the accepting
 //! transaction. What was found is remembered, up to a limit; only the writer reads and changes this.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 
-use crate::domain::contact::Identity;
+use crate::domain::contact::{AliasKind, Identity};
+use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::store::batch::Scope;
-use crate::store::entity::{alias, contact, session};
-use crate::store::{Session, bulk, text};
+use crate::store::entity::{alias, contact, session, webhook};
+use crate::store::merge::Moved;
+use crate::store::{Session, bulk, identity, text};
 
 /// The person in a conversation and the number of ours that it is with.
 type Line = (i64, String);
@@ -24,10 +27,12 @@ pub(crate) struct Directory {
     lines: LruCache<Line, i64>,
 }
 
-/// Something to remember once it is committed.
+/// Something to remember, or to forget, once it is committed.
 pub(crate) enum Learnt {
     Alias(String, i64),
     Line(Line, i64),
+    NoAlias(String),
+    NoLine(Line),
 }
 
 impl Directory {
@@ -41,6 +46,8 @@ impl Directory {
             match fact {
                 Learnt::Alias(alias, contact) => _ = self.people.put(alias, contact),
                 Learnt::Line(line, conversation) => _ = self.lines.put(line, conversation),
+                Learnt::NoAlias(alias) => _ = self.people.pop(&alias),
+                Learnt::NoLine(line) => _ = self.lines.pop(&line),
             }
         }
     }
@@ -55,32 +62,61 @@ pub(crate) struct Found {
     pub(crate) fresh: Option<Session>,
 }
 
+/// What an event says of who it is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Person<'a> {
+    /// Their ids, and who they were where the event is about a change of these.
+    pub(crate) told: Told<'a>,
+    /// Our number.
+    pub(crate) number: &'a str,
+    /// What makes the event the same as another one.
+    pub(crate) dedupe_key: &'a str,
+}
+
+impl Person<'_> {
+    /// As remembered and looked up.
+    fn keys(&self) -> impl Iterator<Item = String> {
+        let identities = self.told.before.into_iter().chain([self.told.now]);
+        identities.flat_map(Identity::aliases).map(|(kind, id)| key(kind, id))
+    }
+}
+
+fn key(kind: AliasKind, id: &str) -> String {
+    format!("{}:{}", kind.as_str(), text(id))
+}
+
 /// The lines of one batch.
 #[derive(Default)]
 pub(crate) struct Lookup {
     people: HashMap<String, i64>,
     lines: HashMap<Line, Found>,
+    /// Lines of which `lines` says whether there is one.
+    looked_up: HashSet<Line>,
+    /// Events that say something new of who is who, and whether they were accepted before: then it is not news.
+    duplicates: HashMap<String, bool>,
     new_contacts: Vec<contact::ActiveModel>,
     new_aliases: Vec<alias::ActiveModel>,
     new_sessions: Vec<session::ActiveModel>,
-}
-
-fn keys(identity: &Identity) -> impl Iterator<Item = String> {
-    identity.aliases().map(|(kind, value)| format!("{}:{value}", kind.as_str()))
+    /// Conversations that became part of another one within this batch.
+    successors: HashMap<i64, Found>,
+    /// Contacts whose ids changed within this batch.
+    touched: HashSet<i64>,
 }
 
 impl Lookup {
-    /// Reads, in two statements at the most, what is not remembered about these people.
-    pub(crate) async fn prepare(scope: &mut Scope<'_>, wanted: &[(&Identity, &str)]) -> Result<Self, DbErr> {
+    /// Reads, in three statements at the most, what is not remembered about these people.
+    pub(crate) async fn prepare(scope: &mut Scope<'_>, wanted: &[Person<'_>]) -> Result<Self, DbErr> {
         let mut lookup = Self::default();
         let mut unknown = Vec::new();
-        for (identity, _) in wanted {
-            for (kind, value) in identity.aliases() {
-                let key = format!("{}:{value}", kind.as_str());
-                if let Some(contact) = scope.directory.people.get(&key) {
-                    lookup.people.insert(key, *contact);
-                } else if !lookup.people.contains_key(&key) {
-                    unknown.push(value.to_owned());
+        for person in wanted {
+            for identity in person.told.before.into_iter().chain([person.told.now]) {
+                for (kind, value) in identity.aliases() {
+                    let key = key(kind, value);
+                    if let Some(contact) = scope.directory.people.get(&key) {
+                        lookup.people.insert(key, *contact);
+                    } else if !lookup.people.contains_key(&key) {
+                        unknown.push(text(value));
+                    }
                 }
             }
         }
@@ -94,11 +130,14 @@ impl Lookup {
         }
 
         let mut unread = Vec::new();
-        for (identity, number) in wanted {
-            let Some(contact) = keys(identity).find_map(|key| lookup.people.get(&key).copied()) else {
+        let mut news = Vec::new();
+        for person in wanted {
+            let Some(contact) = lookup.settled(person) else {
+                news.push(person.dedupe_key.to_owned());
                 continue;
             };
-            let line = (contact, (*number).to_owned());
+            let line = (contact, person.number.to_owned());
+            lookup.looked_up.insert(line.clone());
             match scope.directory.lines.get(&line) {
                 Some(conversation) => lookup.found(line, *conversation),
                 None => unread.push(contact),
@@ -113,7 +152,29 @@ impl Lookup {
                 lookup.found(line, row.id);
             }
         }
+        lookup.look_for_duplicates(scope, &news).await?;
         Ok(lookup)
+    }
+
+    async fn look_for_duplicates(&mut self, scope: &Scope<'_>, keys: &[String]) -> Result<(), DbErr> {
+        for part in bulk::parts(keys) {
+            let known: Vec<String> = webhook::Entity::find()
+                .select_only()
+                .column(webhook::Column::DedupeKey)
+                .filter(webhook::Column::DedupeKey.is_in(part.iter().map(|key| text(key))))
+                .into_tuple()
+                .all(scope.tx)
+                .await?;
+            self.duplicates.extend(part.iter().map(|key| (key.clone(), known.contains(&text(key)))));
+        }
+        Ok(())
+    }
+
+    /// The contact of a person of whom nothing new is told: all their ids lead to it.
+    fn settled(&self, person: &Person<'_>) -> Option<i64> {
+        let mut keys = person.keys();
+        let contact = keys.next().and_then(|key| self.people.get(&key).copied())?;
+        keys.all(|key| self.people.get(&key) == Some(&contact)).then_some(contact)
     }
 
     fn found(&mut self, line: Line, conversation: i64) {
@@ -122,46 +183,166 @@ impl Lookup {
         self.lines.insert(line, Found { conversation, contact, fresh: None });
     }
 
-    /// The conversation of this person with this number; contact, aliases and session are begun where they are missing.
-    pub(crate) fn line(&mut self, scope: &mut Scope<'_>, identity: &Identity, number: &str) -> Found {
-        let contact = match keys(identity).find_map(|key| self.people.get(&key).copied()) {
+    /// The conversation of this person with this number; contact, aliases and session are begun where they are missing,
+    /// and what the event reveals of who is who is done. `None` for a person nobody knows, from an event that was
+    /// accepted before.
+    pub(crate) async fn line(
+        &mut self,
+        scope: &mut Scope<'_>,
+        person: &Person<'_>,
+    ) -> Result<Option<Found>, DbErr> {
+        let contact = match self.settled(person) {
             Some(contact) => contact,
-            None => self.begin_contact(scope, identity, number),
-        };
-        for (kind, value) in identity.aliases() {
-            let key = format!("{}:{value}", kind.as_str());
-            if !self.people.contains_key(&key) {
-                self.people.insert(key.clone(), contact);
-                scope.after.learnt.push(Learnt::Alias(key, contact));
-                self.new_aliases.push(alias::ActiveModel {
-                    value: Set(text(value)),
-                    kind: Set(kind.as_str().to_owned()),
-                    contact_id: Set(contact),
-                });
+            None if self.is_duplicate(scope, person).await? => {
+                let Some(contact) = person.keys().find_map(|key| self.people.get(&key).copied()) else {
+                    return Ok(None);
+                };
+                contact
             }
-        }
-        let line = (contact, number.to_owned());
+            None => self.learn(scope, person).await?,
+        };
+        let line = (contact, person.number.to_owned());
         if let Some(found) = self.lines.get(&line) {
-            return found.clone();
+            return Ok(Some(found.clone()));
         }
-        let session = self.begin_session(scope, contact, identity, number);
+        if !self.looked_up.contains(&line)
+            && let Some(conversation) =
+                identity::find_conversation(scope, ContactId(contact), person.number).await?
+        {
+            scope.after.learnt.push(Learnt::Line(line.clone(), conversation));
+            self.found(line.clone(), conversation);
+            return Ok(self.lines.get(&line).cloned());
+        }
+        let session = self.begin_session(scope, contact, person.told.now, person.number);
         let found =
             Found { conversation: session.conversation, contact: session.contact, fresh: Some(session) };
         scope.after.learnt.push(Learnt::Line(line.clone(), found.conversation.0));
         self.lines.insert(line, found.clone());
-        found
+        Ok(Some(found))
     }
 
-    fn begin_contact(&mut self, scope: &mut Scope<'_>, identity: &Identity, number: &str) -> i64 {
+    async fn is_duplicate(&mut self, scope: &Scope<'_>, person: &Person<'_>) -> Result<bool, DbErr> {
+        if !self.duplicates.contains_key(person.dedupe_key) {
+            self.look_for_duplicates(scope, &[person.dedupe_key.to_owned()]).await?;
+        }
+        // What is the same within this batch is a duplicate from the second on.
+        Ok(self.duplicates.insert(person.dedupe_key.to_owned(), true).unwrap_or(false))
+    }
+
+    /// Takes in what is new about this person, and returns who it is.
+    async fn learn(&mut self, scope: &mut Scope<'_>, person: &Person<'_>) -> Result<i64, DbErr> {
+        let strangers = person.keys().all(|key| !self.people.contains_key(&key));
+        let known = if strangers {
+            Vec::new()
+        } else {
+            self.flush(scope).await?;
+            identity::known(scope, person.told).await?
+        };
+        let plan = plan(&known, person.told);
+        let before = plan.contact.and_then(|id| known.iter().find(|contact| contact.id == id));
+        let changes = before.is_none_or(|before| !plan.changes_nothing(before));
+        let contact = match plan.contact {
+            Some(contact) => contact.0,
+            None => {
+                let contact = self.begin_contact(scope, &plan.ids, person);
+                self.looked_up.insert((contact, person.number.to_owned()));
+                contact
+            }
+        };
+        if !changes {
+            return Ok(contact);
+        }
+        if !known.is_empty() {
+            let moved = identity::carry_out(scope, &plan).await?;
+            self.forget(scope, &known, &plan, moved);
+        }
+        for (kind, id) in plan.gained {
+            let key = key(kind, &id);
+            self.people.insert(key.clone(), contact);
+            scope.after.learnt.push(Learnt::Alias(key, contact));
+            self.new_aliases.push(alias::ActiveModel {
+                value: Set(text(&id)),
+                kind: Set(kind.as_str().to_owned()),
+                contact_id: Set(contact),
+            });
+        }
+        Ok(contact)
+    }
+
+    /// What was carried out for the contacts that were `known`, as this batch and the batches after it have to know it.
+    fn forget(&mut self, scope: &mut Scope<'_>, known: &[Known], plan: &Plan, moved: Vec<Moved>) {
+        for (_, (kind, id)) in &plan.lost {
+            let key = key(*kind, id);
+            self.people.remove(&key);
+            scope.after.learnt.push(Learnt::NoAlias(key));
+        }
+        self.touched.extend(known.iter().map(|contact| contact.id.0));
+        for found in self.lines.values_mut().filter(|found| self.touched.contains(&found.contact.0)) {
+            found.fresh = None;
+        }
+        let Some(survivor) = plan.contact else { return };
+        for contact in known.iter().filter(|contact| plan.merged.contains(&contact.id)) {
+            let kept = |alias: &&Alias| !plan.lost.iter().any(|(_, lost)| lost == *alias);
+            for (kind, id) in contact.aliases.iter().filter(kept) {
+                let key = key(*kind, id);
+                self.people.insert(key.clone(), survivor.0);
+                scope.after.learnt.push(Learnt::Alias(key, survivor.0));
+            }
+        }
+        for Moved { contact_before, number, from, to } in moved {
+            let (before, now) = ((contact_before, number.clone()), (survivor.0, number));
+            let found = Found { conversation: ConversationId(to), contact: survivor, fresh: None };
+            self.lines.remove(&before);
+            self.lines.insert(now.clone(), found.clone());
+            self.successors.values_mut().filter(|found| found.conversation.0 == from).for_each(|earlier| {
+                *earlier = found.clone();
+            });
+            self.successors.insert(from, found);
+            scope.after.learnt.push(Learnt::NoLine(before));
+            scope.after.learnt.push(Learnt::Line(now, to));
+        }
+    }
+
+    /// The line that was `found` earlier in this batch, as it is at its end.
+    pub(crate) fn at_the_end(&self, found: Found) -> Found {
+        if let Some(successor) = self.successors.get(&found.conversation.0) {
+            return successor.clone();
+        }
+        let fresh = found.fresh.filter(|_| !self.touched.contains(&found.contact.0));
+        Found { fresh, ..found }
+    }
+
+    /// Which of these conversations became part of another one, in this batch or before.
+    pub(crate) async fn successors(
+        &self,
+        scope: &Scope<'_>,
+        conversations: &[i64],
+    ) -> Result<HashMap<i64, ConversationId>, DbErr> {
+        let mut successors = HashMap::new();
+        for part in bulk::parts(conversations) {
+            let rows: Vec<(i64, Option<i64>)> = session::Entity::find()
+                .select_only()
+                .columns([session::Column::Id, session::Column::MergedInto])
+                .filter(session::Column::Id.is_in(part.iter().copied()))
+                .filter(session::Column::MergedInto.is_not_null())
+                .into_tuple()
+                .all(scope.tx)
+                .await?;
+            successors.extend(rows.into_iter().filter_map(|(id, into)| Some((id, ConversationId(into?)))));
+        }
+        Ok(successors)
+    }
+
+    fn begin_contact(&mut self, scope: &mut Scope<'_>, ids: &Identity, person: &Person<'_>) -> i64 {
         let id = scope.ids.next();
-        scope.tally.add(number, "contacts", 1);
+        scope.tally.add(person.number, "contacts", 1);
         self.new_contacts.push(contact::ActiveModel {
             id: Set(id),
-            wa_id: Set(identity.wa_id.as_deref().map(text)),
-            user_id: Set(identity.user_id.as_deref().map(text)),
-            parent_user_id: Set(identity.parent_user_id.as_deref().map(text)),
-            name: Set(identity.name.as_deref().map(text)),
-            username: Set(identity.username.as_deref().map(text)),
+            wa_id: Set(ids.wa_id.as_deref().map(text)),
+            user_id: Set(ids.user_id.as_deref().map(text)),
+            parent_user_id: Set(ids.parent_user_id.as_deref().map(text)),
+            name: Set(person.told.now.name.as_deref().map(text)),
+            username: Set(person.told.now.username.as_deref().map(text)),
             opted_out_at: Set(None),
             opted_out_by: Set(None),
             marketing_opted_out_at: Set(None),
@@ -169,6 +350,7 @@ impl Lookup {
             marketing_changed_at: Set(None),
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
+            merged_into: Set(None),
         });
         id
     }
@@ -196,6 +378,7 @@ impl Lookup {
             last_inbound_at: Set(None),
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
+            merged_into: Set(None),
         });
         scope.tally.add(number, "conversations", 1);
         Session {
@@ -214,14 +397,18 @@ impl Lookup {
     }
 
     /// Writes what was begun.
-    pub(crate) async fn write(self, scope: &Scope<'_>) -> Result<(), DbErr> {
-        for part in bulk::parts(&self.new_contacts) {
+    pub(crate) async fn flush(&mut self, scope: &Scope<'_>) -> Result<(), DbErr> {
+        for part in bulk::parts(&std::mem::take(&mut self.new_contacts)) {
             contact::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
         }
-        for part in bulk::parts(&self.new_aliases) {
-            alias::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+        for part in bulk::parts(&std::mem::take(&mut self.new_aliases)) {
+            let moved = OnConflict::columns([alias::Column::Value, alias::Column::Kind])
+                .update_column(alias::Column::ContactId)
+                .to_owned();
+            let rows = alias::Entity::insert_many(part.iter().cloned()).on_conflict(moved);
+            rows.exec_without_returning(scope.tx).await?;
         }
-        for part in bulk::parts(&self.new_sessions) {
+        for part in bulk::parts(&std::mem::take(&mut self.new_sessions)) {
             session::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
         }
         Ok(())

@@ -30,6 +30,8 @@ pub mod demo;
 mod directory;
 mod entity;
 mod media;
+mod identity;
+mod merge;
 mod queue;
 pub mod read;
 mod recovery;
@@ -45,7 +47,7 @@ pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use types::{
     Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing, QueueState,
-    Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
 };
 
 use batch::Reply;

@@ -36,6 +36,8 @@ pub struct Activation {
     pub session: Session,
     /// Its events that are accepted and not done, in order.
     pub unfinished: Vec<Event>,
+    /// The conversation that it became part of: it has no events of its own any more.
+    pub merged_into: Option<ConversationId>,
 }
 
 impl Store {
@@ -57,7 +59,8 @@ impl Store {
                 .all(&db)
                 .await?;
             let unfinished = open.into_iter().filter_map(event).collect();
-            Ok(Some(Activation { session: session_of(row, person), unfinished }))
+            let merged_into = row.merged_into.map(ConversationId);
+            Ok(Some(Activation { session: session_of(row, person), unfinished, merged_into }))
         })
         .await
     }
@@ -221,7 +224,7 @@ pub(crate) async fn count_open(scope: &Scope<'_>) -> Result<i64, DbErr> {
 }
 
 /// An event from its row, if it can be read back.
-fn event(row: webhook::Model) -> Option<Event> {
+pub(crate) fn event(row: webhook::Model) -> Option<Event> {
     let Some((conversation, input)) = row.conversation_id.zip(input(&row)) else {
         tracing::error!(event = %EventId(row.id), kind = row.kind, "an accepted event cannot be read back");
         return None;

@@ -86,12 +86,8 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
 
 async fn save_identity(scope: &Scope<'_>, session: &Session) -> Result<(), DbErr> {
     let identity = &session.identity;
-    let sql = "update contact set wa_id = $1, user_id = $2, parent_user_id = $3, name = $4, username = $5, \
-               updated_at = $6 where id = $7";
-    let values: [Value; 7] = [
-        identity.wa_id.as_deref().map(text).into(),
-        identity.user_id.as_deref().map(text).into(),
-        identity.parent_user_id.as_deref().map(text).into(),
+    let sql = "update contact set name = $1, username = $2, updated_at = $3 where id = $4";
+    let values: [Value; 4] = [
         identity.name.as_deref().map(text).into(),
         identity.username.as_deref().map(text).into(),
         scope.now.into(),

@@ -103,6 +103,19 @@ pub enum Hint {
     Settled(Vec<(ConversationId, MessageId)>),
     /// Files wait to be fetched.
     MediaWanted,
+    /// What waits to leave goes by another lane, or to another address.
+    Redirected(Vec<Redirected>),
+}
+
+/// A person's ids changed, and perhaps their conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirected {
+    /// Their conversation before.
+    pub from: ConversationId,
+    /// Their conversation now: the same one, unless two were merged.
+    pub to: ConversationId,
+    /// Where messages to them go now.
+    pub address: Option<Address>,
 }
 
 /// An event on its way to its conversation.
@@ -150,7 +163,7 @@ pub struct Turn {
     pub accepted_at: Millis,
     /// The conversation after it; `version` is one more than before.
     pub session: Session,
-    /// Whether the person's name or ids changed.
+    /// Whether the person's name changed.
     pub identity_changed: bool,
     /// What is to be said, in order.
     pub messages: Vec<Outgoing>,

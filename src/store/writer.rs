@@ -192,6 +192,11 @@ impl Writer {
 
     fn conclude(&mut self, after: Aftermath) {
         self.directory.learn(after.learnt);
+        for (from, to) in after.merged_lanes {
+            if let Some(open) = self.open_lanes.remove(&from) {
+                *self.open_lanes.entry(to).or_default() += open;
+            }
+        }
         for (lane, delta) in after.lanes {
             let open = self.open_lanes.entry(lane).or_default();
             *open += delta;

@@ -19,6 +19,7 @@ pub struct Model {
     pub marketing_changed_at: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
+    pub merged_into: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
