@@ -1,6 +1,7 @@
 //! `GET /api/whatsapp/conversations` and `/conversations/{id}`, and what an operator can ask of one: `POST …/handoff`,
 //! `…/release`, `…/reset`.
 
+use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -23,6 +24,13 @@ struct Asked {
     status: &'static str,
 }
 
+/// Where a conversation went.
+#[derive(Serialize)]
+struct Moved {
+    id: ConversationId,
+    merged_into: ConversationId,
+}
+
 /// Handler: a page of conversations, the newest begun first.
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor"])?;
@@ -31,7 +39,7 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, ConversationView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: one conversation.
+/// Handler: one conversation; 308 where it became part of another one.
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -39,6 +47,11 @@ pub(super) async fn one(
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let row = find(&store, &id).await?;
+    if let Some(into) = row.merged_into {
+        let moved = Moved { id: row.id, merged_into: into };
+        let location = request.path().replace(&row.id.to_string(), &into.to_string());
+        return Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).json(moved));
+    }
     Ok(HttpResponse::Ok().json(ConversationView::from(row)))
 }
 

@@ -174,6 +174,14 @@ pub(super) struct ContactView {
     person: Person,
     opted_out_at: Option<Time>,
     created_at: Time,
+    aliases: Vec<AliasView>,
+}
+
+/// One of the ids that lead to a person.
+#[derive(Debug, Serialize)]
+struct AliasView {
+    kind: &'static str,
+    id: String,
 }
 
 impl From<StoredContact> for ContactView {
@@ -182,6 +190,11 @@ impl From<StoredContact> for ContactView {
             person: Person::new(row.id, row.identity),
             opted_out_at: row.opted_out_at.map(Time),
             created_at: Time(row.created_at),
+            aliases: row
+                .aliases
+                .into_iter()
+                .map(|(kind, id)| AliasView { kind: kind.as_str(), id })
+                .collect(),
         }
     }
 }

@@ -219,7 +219,8 @@ async fn timers(
             let over = "update webhook set conversation_id = $1, shard = $2, payload = $3 where state = 'accepted' \
                         and conversation_id = $4 and kind = 'timer' and payload = $5";
             let (now, before) = (generation.to_string(), from.timer_generation.to_string());
-            execute(scope, over, [to.id.into(), shard.into(), now.into(), from.id.into(), before.into()]).await?;
+            execute(scope, over, [to.id.into(), shard.into(), now.into(), from.id.into(), before.into()])
+                .await?;
         }
         Wait::HandOff(Some(until)) => {
             let columns = ["conversation_id", "shard", "generation", "due_at"];

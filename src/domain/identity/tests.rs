@@ -1,3 +1,5 @@
+//! The rules case by case, and whatever chance makes of them.
+
 use std::collections::BTreeMap;
 
 use super::*;

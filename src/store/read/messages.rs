@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::domain::inbound::Content;
-use crate::store::entity::{alias, message, session};
+use crate::store::entity::{alias, contact, message, session};
 use crate::store::statuses::{of_rank, rank};
 use crate::store::{Error, MediaState, Store, media};
 
@@ -96,6 +96,8 @@ impl Store {
                 contact = Some(row.contact_id);
             }
             if let Some(contact) = contact {
+                let row = contact::Entity::find_by_id(contact).one(&db).await?;
+                let contact = row.and_then(|row| row.merged_into).unwrap_or(contact);
                 let lines: Vec<i64> = session::Entity::find()
                     .filter(session::Column::ContactId.eq(contact))
                     .select_only()
@@ -106,7 +108,9 @@ impl Store {
                 select = select.filter(message::Column::ConversationId.is_in(lines));
             }
             if let Some(conversation) = filter.conversation {
-                select = select.filter(message::Column::ConversationId.eq(conversation.0));
+                let row = session::Entity::find_by_id(conversation.0).one(&db).await?;
+                let conversation = row.and_then(|row| row.merged_into).unwrap_or(conversation.0);
+                select = select.filter(message::Column::ConversationId.eq(conversation));
             }
             select = narrowed(select, &filter);
             let mut messages = select.all(&db).await?.into_iter().map(stored_message).collect::<Vec<_>>();

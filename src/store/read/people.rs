@@ -6,9 +6,10 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{Page, page};
 use crate::clock::Millis;
-use crate::domain::contact::Identity;
+use crate::domain::contact::{AliasKind, Identity};
+use crate::domain::identity::Alias;
 use crate::domain::ids::{ContactId, ConversationId};
-use crate::store::entity::{contact, session};
+use crate::store::entity::{alias, contact, session};
 use crate::store::{Error, Store};
 
 /// A stored person.
@@ -22,6 +23,8 @@ pub struct StoredContact {
     pub opted_out_at: Option<Millis>,
     /// When they first wrote or were written to.
     pub created_at: Millis,
+    /// All ids under which they are found, those that they had earlier among them.
+    pub aliases: Vec<Alias>,
 }
 
 /// A stored conversation.
@@ -47,18 +50,33 @@ pub struct StoredConversation {
     pub created_at: Millis,
     /// When it last changed.
     pub updated_at: Millis,
+    /// The conversation that it became part of, when its person turned out to be another one's.
+    pub merged_into: Option<ConversationId>,
 }
 
 impl Store {
-    /// A page of people, newest first.
+    /// A page of people, newest first; one who turned out to be another one is that one.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn list_contacts(&self, page: Page) -> Result<Vec<StoredContact>, Error> {
         self.read(move |db| async move {
-            let rows = page!(contact::Entity::find(), contact::Column::Id, page).all(&db).await?;
+            let living = contact::Entity::find().filter(contact::Column::MergedInto.is_null());
+            let rows = page!(living, contact::Column::Id, page).all(&db).await?;
+            let found = alias::Entity::find()
+                .filter(alias::Column::ContactId.is_in(rows.iter().map(|row| row.id)))
+                .order_by_asc(alias::Column::Kind)
+                .order_by_asc(alias::Column::Value)
+                .all(&db)
+                .await?;
+            let mut aliases: BTreeMap<i64, Vec<Alias>> = BTreeMap::new();
+            for row in found {
+                let alias = AliasKind::parse(&row.kind).map(|kind| (kind, row.value));
+                aliases.entry(row.contact_id).or_default().extend(alias);
+            }
             let view = |row: contact::Model| StoredContact {
                 id: ContactId(row.id),
+                aliases: aliases.remove(&row.id).unwrap_or_default(),
                 opted_out_at: row.opted_out_at,
                 created_at: row.created_at,
                 identity: identity(row),
@@ -68,7 +86,7 @@ impl Store {
         .await
     }
 
-    /// A page of conversations, the newest begun first; of one person or one id where asked.
+    /// A page of conversations, the newest begun first; or the one with this id, even where it became part of another one.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -79,9 +97,10 @@ impl Store {
     ) -> Result<Vec<StoredConversation>, Error> {
         self.read(move |db| async move {
             let mut select = page!(session::Entity::find(), session::Column::Id, page);
-            if let Some(id) = id {
-                select = select.filter(session::Column::Id.eq(id.0));
-            }
+            select = match id {
+                Some(id) => select.filter(session::Column::Id.eq(id.0)),
+                None => select.filter(session::Column::MergedInto.is_null()),
+            };
             let rows = select.all(&db).await?;
             let people = contact::Entity::find()
                 .filter(contact::Column::Id.is_in(rows.iter().map(|row| row.contact_id)))
@@ -99,6 +118,7 @@ impl Store {
                 last_inbound_at: row.last_inbound_at,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
+                merged_into: row.merged_into.map(ConversationId),
             };
             Ok(rows.into_iter().map(view).collect())
         })
