@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::vault::Vault;
 use super::{Limits, types};
 use crate::clock::{HOUR, Millis};
-use crate::domain::delivery::Failure;
+use crate::domain::delivery::Refusal;
 use crate::domain::ids::MediaId;
 use crate::meta::client::{self, Client, Outcome, Trouble};
 use crate::meta::failure::Refused;
@@ -21,8 +21,6 @@ const ID_LIVES: Millis = 29 * 24 * HOUR;
 /// What Meta says of a media id that it does not know: it cannot get the file, or the parameter is wrong. Source: Meta,
 /// "Error codes", 2026.
 const UNKNOWN_ID: [i64; 2] = [131_053, 100];
-/// Our own code for a file that is missing or not ready.
-pub const MEDIA_UNAVAILABLE: i64 = -5;
 /// The HTTP status that our own refusals are judged by: none of them is helped by trying again.
 const OURS: u16 = 400;
 
@@ -59,7 +57,7 @@ impl Uploads {
     /// Makes one attempt to send the message whose file is `file`, from our number `number`: `body` makes the request's body
     /// with Meta's id of the file. An id that Meta does not know any more is replaced, once.
     ///
-    /// A file that is missing or not there yet is a refusal of ours ([`MEDIA_UNAVAILABLE`]); an upload that fails for
+    /// A file that is missing or not there yet is a refusal of ours ([`Refusal::MediaUnavailable`]); an upload that fails for
     /// trouble was not sent.
     pub async fn send(
         &self,
@@ -155,12 +153,7 @@ fn trouble(error: impl std::fmt::Display) -> Outcome {
 }
 
 fn unavailable(details: String) -> Outcome {
-    let failure = Failure {
-        code: MEDIA_UNAVAILABLE,
-        title: "the file is not available".to_owned(),
-        details: Some(details),
-        ..Failure::default()
-    };
+    let failure = Refusal::MediaUnavailable.failure(Some(details));
     Outcome::Refused(Refused { http_status: OURS, failure, retry_after: None })
 }
 
@@ -180,6 +173,7 @@ fn names_an_unknown_id(outcome: &Outcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::Failure;
 
     #[test]
     fn only_a_refusal_of_the_file_has_it_uploaded_again() {
