@@ -294,7 +294,10 @@ on_both!(a_file_that_is_missing_or_not_there_yet_is_refused_by_us, |database| as
     for (file, why) in [(MediaId(1), "there is no file med_1"), (failed, "was never fetched")] {
         let outcome = uploads.send(&client, wire::NUMBER, file, image).await;
         let Outcome::Refused(refused) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((refused.failure.code, refused.policy()), (Refusal::MediaUnavailable.code(), Policy::Permanent));
+        assert_eq!(
+            (refused.failure.code, refused.policy()),
+            (Refusal::MediaUnavailable.code(), Policy::Permanent)
+        );
         assert!(refused.failure.details.unwrap().contains(why));
     }
     assert_eq!(shelf.asked("POST /v26.0/106540352242922/media"), 0);
