@@ -21,7 +21,6 @@ mod conversations;
 mod cursor;
 mod digest;
 mod download;
-mod fields;
 mod health;
 mod idempotency;
 mod media;

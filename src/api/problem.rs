@@ -231,13 +231,7 @@ impl From<store::Error> for Problem {
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        let detail = invalid.to_string();
-        let (field, measure) = match invalid {
-            Invalid::Empty { field } | Invalid::Twice { field, .. } => (field, None),
-            Invalid::TooLong { field, length, limit } => (field, Some((length, limit))),
-            Invalid::Count { field, count, limit } => (field, Some((count, limit))),
-        };
-        Self { measure, ..Self::field(field, detail) }
+        Self { measure: invalid.measure(), ..Self::field(invalid.field(), invalid.to_string()) }
     }
 }
 

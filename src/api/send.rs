@@ -7,14 +7,13 @@ use serde_json::Value;
 
 use super::Number;
 use super::command;
-use super::fields::Fields;
 use super::idempotency::IdempotencyKey;
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
-use crate::domain::outbound::{Button, Buttons, List, Message, Priority, Row, Text};
+use crate::domain::outbound::{self, Fields, Message, Priority};
 use crate::store::{Store, Target};
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
@@ -69,7 +68,11 @@ pub(super) async fn send(
 
 impl Wanted {
     fn read(body: Value, numbers: &[Number]) -> Result<Self, Problem> {
-        let mut fields = Fields::of_body(body)?;
+        let Value::Object(body) = body else {
+            let detail = format!("the body has to be a JSON object, not {}", outbound::kind(&body));
+            return Err(Problem::body(detail));
+        };
+        let mut fields = Fields::new(body);
         let identity = person(fields.optional_text("to")?, fields.optional_text("user_id")?)?;
         let phone_number_id = number(fields.optional_text("phone_number_id")?, numbers)?;
         let reply_to = fields.optional_text("reply_to")?;
@@ -80,7 +83,8 @@ impl Wanted {
         }
         let priority = fields.optional_text("priority")?;
         let priority = priority.map(|name| priority_named(&name)).transpose()?;
-        let message = message(fields)?;
+        let message = Message::read(&mut fields)?;
+        fields.finish()?;
         Ok(Self { phone_number_id, identity, message, reply_to, priority })
     }
 }
@@ -132,42 +136,6 @@ fn number(given: Option<String>, numbers: &[Number]) -> Result<String, Problem> 
             Err(Problem::field("phone_number_id", detail))
         }
     }
-}
-
-fn message(mut fields: Fields) -> Result<Message, Problem> {
-    let kind = fields.text("type")?;
-    let message = match kind.as_str() {
-        "text" => {
-            let (body, preview_url) = (fields.text("body")?, fields.flag("preview_url")?);
-            fields.finish()?;
-            Message::Text(Text::with_preview(body, preview_url)?)
-        }
-        "buttons" => {
-            let body = fields.text("body")?;
-            let buttons = fields
-                .list("buttons", |entry| Ok(Button { id: entry.text("id")?, title: entry.text("title")? }))?;
-            let footer = fields.optional_text("footer")?;
-            fields.finish()?;
-            Message::Buttons(Buttons::new(body, buttons, footer)?)
-        }
-        "list" => {
-            let (body, button) = (fields.text("body")?, fields.text("button")?);
-            let rows = fields.list("rows", row)?;
-            let footer = fields.optional_text("footer")?;
-            fields.finish()?;
-            Message::List(List::new(body, button, rows, footer)?)
-        }
-        _ => return Err(Problem::field("type", "`type` has to be `text`, `buttons` or `list`")),
-    };
-    Ok(message)
-}
-
-fn row(entry: &mut Fields) -> Result<Row, Problem> {
-    Ok(Row {
-        id: entry.text("id")?,
-        title: entry.text("title")?,
-        description: entry.optional_text("description")?,
-    })
 }
 
 #[cfg(test)]

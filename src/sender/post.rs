@@ -129,7 +129,7 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     }
     let attempts = outbound.attempts;
     match outcome {
-        SettleOutcome::Accepted { .. } | SettleOutcome::Failed { .. } => Next::GoOn,
+        SettleOutcome::Accepted { .. } | SettleOutcome::Done | SettleOutcome::Failed { .. } => Next::GoOn,
         SettleOutcome::Retry { due_at, .. } => {
             Next::Sleep { until: due_at, state: QueueState::Ready, attempts }
         }

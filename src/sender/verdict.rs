@@ -42,7 +42,9 @@ impl Verdict {
 #[must_use]
 pub fn judge(outcome: Outcome, outbound: &Outbound, limits: &Limits, now: Millis) -> Verdict {
     match outcome {
-        Outcome::Accepted { wamid, .. } => Verdict::only(SettleOutcome::Accepted { wamid }),
+        Outcome::Accepted { wamid, .. } => {
+            Verdict::only(wamid.map_or(SettleOutcome::Done, |wamid| SettleOutcome::Accepted { wamid }))
+        }
         Outcome::Refused(refused) => refusal(&refused, outbound, limits, now),
         Outcome::NotSent(reason) => {
             let attempt = Attempted { outcome: "not_sent", failure: told(reason) };

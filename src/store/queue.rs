@@ -38,6 +38,10 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
                 wamids.push(wamid.clone());
                 changes.push(change(scope, settle, Status::Accepted, Some(wamid.clone()), None));
             }
+            SettleOutcome::Done => {
+                accepted.push(settle.id.0);
+                changes.push(change(scope, settle, Status::Accepted, None, None));
+            }
             SettleOutcome::Retry { due_at, attempt } => {
                 waiting.push(wait_row(settle, "ready", *due_at, attempt));
                 attempts.push(attempt_row(scope, settle, attempt));

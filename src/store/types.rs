@@ -339,6 +339,8 @@ pub enum SettleOutcome {
         /// Meta's id of it.
         wamid: String,
     },
+    /// Meta did it, and has no id for it: a mark as read.
+    Done,
     /// It is to be tried again.
     Retry {
         /// Not before this moment.

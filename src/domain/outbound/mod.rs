@@ -1,320 +1,103 @@
 //! What we can send. A message that Meta would refuse for its length or count cannot be built: the constructors check
 //! Meta's limits and name the field, what it has and what is allowed. Lengths are counted in characters.
 //!
-//! Limits: Meta, message reference pages "text", "interactive reply buttons" and "interactive list", 2026.
+//! There is one JSON form of a message, which the API takes, flows write and the store keeps, and one way to read it:
+//! [`Message::read`], which ends in the same constructors. The table of all types is `docs/messages.md`.
+//!
+//! Limits: Meta, message reference pages of each type, 2026.
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
+mod button;
+mod fields;
+mod interactive;
+mod invalid;
+mod media;
+mod place;
 mod priority;
+mod reaction;
+mod template;
+#[cfg(test)]
+mod tests;
+mod text;
 
+pub use button::{ButtonParameter, CODE_MAX, PAYLOAD_MAX, TemplateButton};
+pub use fields::{Fields, kind};
+pub use interactive::{
+    BUTTON_ID_MAX, BUTTON_TITLE_MAX, BUTTONS_MAX, Button, Buttons, CTA_BUTTON_MAX, ContactRequest, CtaUrl,
+    FLOW_BUTTON_MAX, FOOTER_MAX, Flow, FlowMode, FlowName, FlowStart, Frame, HEADER_TEXT_MAX, Header,
+    INTERACTIVE_BODY_MAX, LIST_ROWS_MAX, LIST_SECTIONS_MAX, List, LocationRequest, ROW_DESCRIPTION_MAX,
+    ROW_ID_MAX, ROW_TITLE_MAX, Row, SECTION_TITLE_MAX, Section,
+};
+pub use invalid::{Invalid, OTHER_TEXT_MAX, URL_MAX};
+pub use media::{CAPTION_MAX, Media, Source};
+pub use place::{CARD_ENTRIES_MAX, CARDS_MAX, Card, Contacts, Degrees, Location};
 pub use priority::Priority;
+pub use reaction::{EMOJI_MAX, Reaction, Read};
+pub use template::{
+    LANGUAGE_MAX, PARAMETER_MAX, PARAMETERS_MAX, Parameter, Parameters, TEMPLATE_BUTTONS_MAX,
+    TEMPLATE_NAME_MAX, Template, TemplateHeader,
+};
+pub use text::{TEXT_BODY_MAX, Text};
 
-/// Characters in the body of a text message.
-pub const TEXT_BODY_MAX: usize = 4096;
-/// Characters in the body of an interactive message. Meta's pages disagree for lists (1024 or 4096); the lower is safe.
-pub const INTERACTIVE_BODY_MAX: usize = 1024;
-/// Characters in a footer.
-pub const FOOTER_MAX: usize = 60;
-/// Reply buttons under one message.
-pub const BUTTONS_MAX: usize = 3;
-/// Characters on a reply button, and on the button that opens a list.
-pub const BUTTON_TITLE_MAX: usize = 20;
-/// Characters in the id of a reply button.
-pub const BUTTON_ID_MAX: usize = 256;
-/// Rows in a list, over all its sections.
-pub const LIST_ROWS_MAX: usize = 10;
-/// Characters in the title of a list row.
-pub const ROW_TITLE_MAX: usize = 24;
-/// Characters in the description of a list row.
-pub const ROW_DESCRIPTION_MAX: usize = 72;
-/// Characters in the id of a list row.
-pub const ROW_ID_MAX: usize = 200;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
-/// Why a message cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// A field has to hold something.
-    #[error("`{field}` is empty; write something there")]
-    Empty {
-        /// The field.
-        field: &'static str,
-    },
-    /// A field is too long.
-    #[error("`{field}` has {length} characters, {limit} are allowed; shorten it")]
-    TooLong {
-        /// The field.
-        field: &'static str,
-        /// What it has.
-        length: usize,
-        /// What Meta allows.
-        limit: usize,
-    },
-    /// Too many of something.
-    #[error("`{field}` has {count} entries, 1 to {limit} are allowed")]
-    Count {
-        /// The field.
-        field: &'static str,
-        /// How many there are.
-        count: usize,
-        /// How many Meta allows.
-        limit: usize,
-    },
-    /// Two entries that have to differ do not.
-    #[error("`{field}` holds `{value}` twice; each has to be different")]
-    Twice {
-        /// The field.
-        field: &'static str,
-        /// What is there twice.
-        value: String,
-    },
-}
+use crate::domain::ids::MediaId;
+use crate::domain::inbound::MediaKind;
 
 /// One message to one person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
 pub enum Message {
     /// Plain text.
     Text(Text),
+    /// A file.
+    Media(Media),
+    /// A place.
+    Location(Location),
+    /// Contact cards.
+    Contacts(Contacts),
+    /// A reaction to a message, or its end.
+    Reaction(Reaction),
     /// Text with up to three reply buttons.
     Buttons(Buttons),
     /// Text with a button that opens a list of up to ten rows.
     List(List),
-}
-
-/// Plain text. JSON: `{"type":"text","body":"Hello","preview_url":false}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawText")]
-pub struct Text {
-    body: String,
-    preview_url: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawText {
-    body: String,
-    #[serde(default)]
-    preview_url: bool,
-}
-
-impl Text {
-    /// A text of 1 to [`TEXT_BODY_MAX`] characters.
-    ///
-    /// # Errors
-    /// When it is empty or too long.
-    pub fn new(body: impl Into<String>) -> Result<Self, Invalid> {
-        Self::with_preview(body, false)
-    }
-
-    /// As [`Text::new`], with a preview of the first link in it.
-    ///
-    /// # Errors
-    /// When it is empty or too long.
-    pub fn with_preview(body: impl Into<String>, preview_url: bool) -> Result<Self, Invalid> {
-        Ok(Self { body: filled("body", body.into(), TEXT_BODY_MAX)?, preview_url })
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// Whether a link in it is previewed.
-    #[must_use]
-    pub fn preview_url(&self) -> bool {
-        self.preview_url
-    }
-}
-
-impl TryFrom<RawText> for Text {
-    type Error = Invalid;
-
-    fn try_from(raw: RawText) -> Result<Self, Invalid> {
-        Self::with_preview(raw.body, raw.preview_url)
-    }
-}
-
-/// A reply button: what comes back is its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Button {
-    /// Comes back when it is pressed; 1 to [`BUTTON_ID_MAX`] characters, unique in the message.
-    pub id: String,
-    /// What it says; 1 to [`BUTTON_TITLE_MAX`] characters, unique in the message.
-    pub title: String,
-}
-
-/// Text with reply buttons.
-/// JSON: `{"type":"buttons","body":"Sure?","buttons":[{"id":"y","title":"Yes"}],"footer":null}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawButtons")]
-pub struct Buttons {
-    body: String,
-    buttons: Vec<Button>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    footer: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawButtons {
-    body: String,
-    buttons: Vec<Button>,
-    #[serde(default)]
-    footer: Option<String>,
-}
-
-impl Buttons {
-    /// A text of up to [`INTERACTIVE_BODY_MAX`] characters with one to [`BUTTONS_MAX`] buttons.
-    ///
-    /// # Errors
-    /// When a field is empty, too long or there twice, or there are too many buttons.
-    pub fn new(
-        body: impl Into<String>,
-        buttons: Vec<Button>,
-        footer: Option<String>,
-    ) -> Result<Self, Invalid> {
-        counted("buttons", buttons.len(), BUTTONS_MAX)?;
-        for button in &buttons {
-            check("buttons[].id", &button.id, BUTTON_ID_MAX)?;
-            check("buttons[].title", &button.title, BUTTON_TITLE_MAX)?;
-        }
-        distinct("buttons[].id", buttons.iter().map(|b| b.id.as_str()))?;
-        distinct("buttons[].title", buttons.iter().map(|b| b.title.as_str()))?;
-        Ok(Self {
-            body: filled("body", body.into(), INTERACTIVE_BODY_MAX)?,
-            buttons,
-            footer: footer.map(|text| filled("footer", text, FOOTER_MAX)).transpose()?,
-        })
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// The buttons, in order.
-    #[must_use]
-    pub fn buttons(&self) -> &[Button] {
-        &self.buttons
-    }
-
-    /// The small print.
-    #[must_use]
-    pub fn footer(&self) -> Option<&str> {
-        self.footer.as_deref()
-    }
-}
-
-impl TryFrom<RawButtons> for Buttons {
-    type Error = Invalid;
-
-    fn try_from(raw: RawButtons) -> Result<Self, Invalid> {
-        Self::new(raw.body, raw.buttons, raw.footer)
-    }
-}
-
-/// A row of a list: what comes back is its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Row {
-    /// Comes back when it is chosen; 1 to [`ROW_ID_MAX`] characters, unique in the message.
-    pub id: String,
-    /// What it says; 1 to [`ROW_TITLE_MAX`] characters.
-    pub title: String,
-    /// A second line; up to [`ROW_DESCRIPTION_MAX`] characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
-/// Text with a button that opens a list.
-/// JSON: `{"type":"list","body":"What?","button":"Choose","rows":[{"id":"1","title":"Orders"}]}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawList")]
-pub struct List {
-    body: String,
-    button: String,
-    rows: Vec<Row>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    footer: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawList {
-    body: String,
-    button: String,
-    rows: Vec<Row>,
-    #[serde(default)]
-    footer: Option<String>,
-}
-
-impl List {
-    /// A text of up to [`INTERACTIVE_BODY_MAX`] characters, a button that opens the list, and one to [`LIST_ROWS_MAX`] rows.
-    ///
-    /// # Errors
-    /// When a field is empty, too long or there twice, or there are too many rows.
-    pub fn new(
-        body: impl Into<String>,
-        button: impl Into<String>,
-        rows: Vec<Row>,
-        footer: Option<String>,
-    ) -> Result<Self, Invalid> {
-        counted("rows", rows.len(), LIST_ROWS_MAX)?;
-        for row in &rows {
-            check("rows[].id", &row.id, ROW_ID_MAX)?;
-            check("rows[].title", &row.title, ROW_TITLE_MAX)?;
-            if let Some(description) = &row.description {
-                check("rows[].description", description, ROW_DESCRIPTION_MAX)?;
-            }
-        }
-        distinct("rows[].id", rows.iter().map(|r| r.id.as_str()))?;
-        Ok(Self {
-            body: filled("body", body.into(), INTERACTIVE_BODY_MAX)?,
-            button: filled("button", button.into(), BUTTON_TITLE_MAX)?,
-            rows,
-            footer: footer.map(|text| filled("footer", text, FOOTER_MAX)).transpose()?,
-        })
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// What the button that opens the list says.
-    #[must_use]
-    pub fn button(&self) -> &str {
-        &self.button
-    }
-
-    /// The rows, in order.
-    #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
-    /// The small print.
-    #[must_use]
-    pub fn footer(&self) -> Option<&str> {
-        self.footer.as_deref()
-    }
-}
-
-impl TryFrom<RawList> for List {
-    type Error = Invalid;
-
-    fn try_from(raw: RawList) -> Result<Self, Invalid> {
-        Self::new(raw.body, raw.button, raw.rows, raw.footer)
-    }
+    /// Text with a button that opens an address.
+    CtaUrl(CtaUrl),
+    /// Asks where the person is.
+    LocationRequest(LocationRequest),
+    /// Asks for the person's contact card.
+    ContactRequest(ContactRequest),
+    /// Text with a button that opens a WhatsApp Flow.
+    Flow(Flow),
+    /// What was approved beforehand.
+    Template(Template),
+    /// Not a message: the mark that we have read one, perhaps with a sign that we write.
+    Read(Read),
 }
 
 impl Message {
+    /// The types, as in the field `type`.
+    pub const KINDS: [&str; 17] = [
+        "text",
+        "image",
+        "video",
+        "audio",
+        "document",
+        "sticker",
+        "location",
+        "contacts",
+        "reaction",
+        "buttons",
+        "list",
+        "cta_url",
+        "location_request",
+        "contact_request",
+        "flow",
+        "template",
+        "read",
+    ];
+
     /// A plain text message.
     ///
     /// # Errors
@@ -323,85 +106,161 @@ impl Message {
         Text::new(body).map(Self::Text)
     }
 
-    /// The type by which messages are listed and counted.
+    /// Reads a message from its fields; what else is among them stays unread.
+    ///
+    /// # Errors
+    /// When the type is unknown, or a field of it is missing, of the wrong kind, or over Meta's limits.
+    pub fn read(fields: &mut Fields) -> Result<Self, Invalid> {
+        let kind = fields.text("type")?;
+        match kind.as_str() {
+            "text" => Text::read(fields).map(Self::Text),
+            "image" => Media::read(MediaKind::Image, fields).map(Self::Media),
+            "video" => Media::read(MediaKind::Video, fields).map(Self::Media),
+            "audio" => Media::read(MediaKind::Audio, fields).map(Self::Media),
+            "document" => Media::read(MediaKind::Document, fields).map(Self::Media),
+            "sticker" => Media::read(MediaKind::Sticker, fields).map(Self::Media),
+            "location" => Location::read(fields).map(Self::Location),
+            "contacts" => Contacts::read(fields).map(Self::Contacts),
+            "reaction" => Reaction::read(fields).map(Self::Reaction),
+            "buttons" => Buttons::read(fields).map(Self::Buttons),
+            "list" => List::read(fields).map(Self::List),
+            "cta_url" => CtaUrl::read(fields).map(Self::CtaUrl),
+            "location_request" => LocationRequest::read(fields).map(Self::LocationRequest),
+            "contact_request" => ContactRequest::read(fields).map(Self::ContactRequest),
+            "flow" => Flow::read(fields).map(Self::Flow),
+            "template" => Template::read(fields).map(Self::Template),
+            "read" => Read::read(fields).map(Self::Read),
+            _ => Err(Invalid::wrong("type", format!("has to be one of `{}`", Self::KINDS.join("`, `")))),
+        }
+    }
+
+    /// The type by which messages are listed and counted: one of [`Message::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
+            Self::Media(media) => media.kind().as_str(),
+            Self::Location(_) => "location",
+            Self::Contacts(_) => "contacts",
+            Self::Reaction(_) => "reaction",
             Self::Buttons(_) => "buttons",
             Self::List(_) => "list",
+            Self::CtaUrl(_) => "cta_url",
+            Self::LocationRequest(_) => "location_request",
+            Self::ContactRequest(_) => "contact_request",
+            Self::Flow(_) => "flow",
+            Self::Template(_) => "template",
+            Self::Read(_) => "read",
         }
     }
 
-    /// The words in it, as a reader would want to see and search them.
+    /// The words in it, as a reader would want to see and search them: the text, the caption or else the file's name, the
+    /// place, the names on cards, the emoji, the template's name. Empty where there are none.
     #[must_use]
     pub fn body(&self) -> &str {
         match self {
             Self::Text(text) => text.body(),
+            Self::Media(media) => media.caption().or(media.filename()).unwrap_or_default(),
+            Self::Location(location) => location.label(),
+            Self::Contacts(contacts) => contacts.names(),
+            Self::Reaction(reaction) => reaction.emoji(),
             Self::Buttons(buttons) => buttons.body(),
             Self::List(list) => list.body(),
+            Self::CtaUrl(link) => link.frame().body(),
+            Self::LocationRequest(request) => request.body(),
+            Self::ContactRequest(request) => request.body(),
+            Self::Flow(flow) => flow.frame().body(),
+            Self::Template(template) => template.name(),
+            Self::Read(_) => "",
+        }
+    }
+
+    /// The file of our own store that it needs, if any: the message can be sent once [`Message::with_file`] has put Meta's
+    /// id in its place.
+    #[must_use]
+    pub fn file(&self) -> Option<MediaId> {
+        match self.clone().source_mut()? {
+            Source::Media(file) => Some(*file),
+            Source::Id(_) | Source::Link(_) => None,
+        }
+    }
+
+    /// The same with Meta's id `id` for the file of our own store that it needs; else unchanged.
+    #[must_use]
+    pub fn with_file(mut self, id: &str) -> Self {
+        if let Some(source @ Source::Media(_)) = self.source_mut() {
+            *source = Source::Id(id.to_owned());
+        }
+        self
+    }
+
+    /// Where its file is; no type has more than one.
+    fn source_mut(&mut self) -> Option<&mut Source> {
+        let frame = match self {
+            Self::Media(media) => return Some(media.source_mut()),
+            Self::Template(template) => {
+                return match template.header_mut()? {
+                    TemplateHeader::Media(media) => Some(media.source_mut()),
+                    TemplateHeader::Text(..) | TemplateHeader::Location(_) => None,
+                };
+            }
+            Self::Buttons(buttons) => buttons.frame_mut(),
+            Self::CtaUrl(link) => link.frame_mut(),
+            Self::Flow(flow) => flow.frame_mut(),
+            Self::Text(_)
+            | Self::Location(_)
+            | Self::Contacts(_)
+            | Self::Reaction(_)
+            | Self::List(_)
+            | Self::LocationRequest(_)
+            | Self::ContactRequest(_)
+            | Self::Read(_) => return None,
+        };
+        match frame.header_mut()? {
+            Header::Media(media) => Some(media.source_mut()),
+            Header::Text(_) => None,
         }
     }
 }
 
-fn check(field: &'static str, text: &str, limit: usize) -> Result<(), Invalid> {
-    if text.trim().is_empty() {
-        return Err(Invalid::Empty { field });
+impl TryFrom<Value> for Message {
+    type Error = Invalid;
+
+    fn try_from(value: Value) -> Result<Self, Invalid> {
+        Fields::whole(value, Self::read)
     }
-    let length = text.chars().count();
-    if length > limit { Err(Invalid::TooLong { field, length, limit }) } else { Ok(()) }
 }
 
-fn filled(field: &'static str, text: String, limit: usize) -> Result<String, Invalid> {
-    check(field, &text, limit).map(|()| text)
-}
-
-fn counted(field: &'static str, count: usize, limit: usize) -> Result<(), Invalid> {
-    if (1..=limit).contains(&count) { Ok(()) } else { Err(Invalid::Count { field, count, limit }) }
-}
-
-fn distinct<'a>(field: &'static str, values: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
-    let mut seen = BTreeSet::new();
-    for value in values {
-        if !seen.insert(value) {
-            return Err(Invalid::Twice { field, value: value.to_owned() });
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Tagged<'a, T> {
+            r#type: &'static str,
+            #[serde(flatten)]
+            content: &'a T,
         }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn button(id: &str, title: &str) -> Button {
-        Button { id: id.into(), title: title.into() }
-    }
-
-    #[test]
-    fn a_text_at_the_limit_is_built_and_one_character_more_is_refused_by_name() {
-        assert!(Text::new("é".repeat(TEXT_BODY_MAX)).is_ok());
-        let refused = Text::new("é".repeat(TEXT_BODY_MAX + 1)).unwrap_err();
-        assert_eq!(refused.to_string(), "`body` has 4097 characters, 4096 are allowed; shorten it");
-        assert_eq!(Text::new(" \n"), Err(Invalid::Empty { field: "body" }));
-    }
-
-    #[test]
-    fn buttons_are_one_to_three_and_differ() {
-        assert!(Buttons::new("b", vec![button("1", "A"), button("2", "B"), button("3", "C")], None).is_ok());
-        assert!(matches!(Buttons::new("b", vec![], None), Err(Invalid::Count { count: 0, .. })));
-        assert!(matches!(
-            Buttons::new("b", vec![button("1", "A"), button("2", "A")], None),
-            Err(Invalid::Twice { field: "buttons[].title", .. })
-        ));
-    }
-
-    #[test]
-    fn json_cannot_smuggle_in_what_the_constructors_refuse() {
-        let long = serde_json::json!({"type": "text", "body": "x".repeat(TEXT_BODY_MAX + 1)});
-        assert!(serde_json::from_value::<Message>(long).is_err());
-        let good = serde_json::json!({"type": "list", "body": "b", "button": "Open", "rows": [{"id": "1", "title": "A"}]});
-        let message: Message = serde_json::from_value(good.clone()).unwrap();
-        assert_eq!(serde_json::to_value(message).unwrap(), good);
+        fn tagged<S: Serializer, T: Serialize>(
+            kind: &'static str,
+            content: &T,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            Tagged { r#type: kind, content }.serialize(serializer)
+        }
+        let kind = self.kind();
+        match self {
+            Self::Text(content) => tagged(kind, content, serializer),
+            Self::Media(content) => tagged(kind, content, serializer),
+            Self::Location(content) => tagged(kind, content, serializer),
+            Self::Contacts(content) => tagged(kind, content, serializer),
+            Self::Reaction(content) => tagged(kind, content, serializer),
+            Self::Buttons(content) => tagged(kind, content, serializer),
+            Self::List(content) => tagged(kind, content, serializer),
+            Self::CtaUrl(content) => tagged(kind, content, serializer),
+            Self::LocationRequest(content) => tagged(kind, content, serializer),
+            Self::ContactRequest(content) => tagged(kind, content, serializer),
+            Self::Flow(content) => tagged(kind, content, serializer),
+            Self::Template(content) => tagged(kind, content, serializer),
+            Self::Read(content) => tagged(kind, content, serializer),
+        }
     }
 }

@@ -19,7 +19,7 @@ impl Priority {
     /// What a message is when nobody says: a template is bulk, all else a reply.
     #[must_use]
     pub fn of(message: &Message) -> Self {
-        if message.kind() == "template" { Self::Bulk } else { Self::Reply }
+        if matches!(message, Message::Template(_)) { Self::Bulk } else { Self::Reply }
     }
 
     /// As stored: 0 goes first.

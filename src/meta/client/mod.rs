@@ -21,7 +21,6 @@ use serde_json::Value;
 
 use super::failure::{self, Refused};
 use super::object::Object;
-use super::request;
 use crate::config::Secret;
 pub use media::{Download, MediaInfo, Trouble, Upload};
 pub use settings::{BadSetting, Settings};
@@ -40,8 +39,8 @@ const IDLE_MAX: usize = 256;
 pub enum Outcome {
     /// Meta took it and will tell its fate by status webhooks.
     Accepted {
-        /// Meta's id of the message.
-        wamid: String,
+        /// Meta's id of the message; none for a request that gets none, which is [`crate::meta::request::mark_read`].
+        wamid: Option<String>,
         /// The person's phone number as Meta knows it, in digits.
         wa_id: Option<String>,
         /// The person's business-scoped id.
@@ -113,22 +112,14 @@ impl Client {
         Ok(())
     }
 
-    /// Makes one attempt to send `body` ([`request::body`]) from our number `phone_number_id`.
+    /// Makes one attempt to send `body` ([`crate::meta::request::body`]) from our number `phone_number_id`.
     pub async fn send(&self, phone_number_id: &str, body: &Value) -> Outcome {
+        let gets_an_id = body.get("status").is_none();
         match self.post(phone_number_id, body).await {
-            Ok(answer) => accepted(&answer)
-                .unwrap_or_else(|| Outcome::Ambiguous("a success without a message id".to_owned())),
+            Ok(answer) => accepted(&answer, gets_an_id)
+                .unwrap_or_else(|| Outcome::Ambiguous("a success that says nothing".to_owned())),
             Err(outcome) => outcome,
         }
-    }
-
-    /// Marks the message `wamid` and all before it as read, perhaps with a sign that we type. A courtesy: nothing is lost
-    /// when it fails.
-    ///
-    /// # Errors
-    /// What it came to instead.
-    pub async fn mark_read(&self, phone_number_id: &str, wamid: &str, typing: bool) -> Result<(), Outcome> {
-        self.post(phone_number_id, &request::mark_read(wamid, typing)).await.map(drop)
     }
 
     async fn post(&self, phone_number_id: &str, body: &Value) -> Result<Vec<u8>, Outcome> {
@@ -191,14 +182,19 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
     Ok(body)
 }
 
-/// `{"contacts":[{"input":…,"wa_id":…,"user_id":…}],"messages":[{"id":…}]}`. Source: Meta, "send messages".
-fn accepted(answer: &[u8]) -> Option<Outcome> {
+/// `{"contacts":[{"input":…,"wa_id":…,"user_id":…}],"messages":[{"id":…}]}`, or `{"success":true}` where there is no id.
+/// Source: Meta, "send messages" and "mark messages as read".
+fn accepted(answer: &[u8], gets_an_id: bool) -> Option<Outcome> {
     let answer = Object::parse(std::str::from_utf8(answer).ok()?).ok()?;
+    if !gets_an_id {
+        let done = Outcome::Accepted { wamid: None, wa_id: None, user_id: None };
+        return answer.flag("success").then_some(done);
+    }
     let first = |name| answer.list(name).first().and_then(|raw| Object::read(raw));
     let contact = first("contacts");
     let of_contact = |name| contact.as_ref().and_then(|contact| contact.text(name));
     Some(Outcome::Accepted {
-        wamid: first("messages")?.text("id")?,
+        wamid: Some(first("messages")?.text("id")?),
         wa_id: of_contact("wa_id"),
         user_id: of_contact("user_id"),
     })

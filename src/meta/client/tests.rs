@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::meta::failure::Policy;
+use crate::meta::request;
 
 const TOKEN: &str = "EAAG-hunter2";
 
@@ -70,7 +71,7 @@ async fn an_accepted_message_has_its_id_and_its_person() {
     let (port, request) = server(http("200 OK", "", answer)).await;
     let outcome = client(port).send("106", &json!({"type": "text"})).await;
     let (wa_id, user_id) = (Some("491".into()), Some("DE.1".into()));
-    assert_eq!(outcome, Outcome::Accepted { wamid: "wamid.A".into(), wa_id, user_id });
+    assert_eq!(outcome, Outcome::Accepted { wamid: Some("wamid.A".into()), wa_id, user_id });
     let request = request.await.unwrap();
     assert!(request.starts_with("POST /v26.0/106/messages HTTP/1.1\r\n"), "{request}");
     let lower = request.to_lowercase();
@@ -190,7 +191,8 @@ async fn a_new_token_serves_all_clones_from_the_next_attempt_on() {
     let clone = client.clone();
     assert!(client.set_token(&Secret::new("two\nlines").unwrap()).is_err());
     client.set_token(&Secret::new("EAAG-new").unwrap()).unwrap();
-    clone.mark_read("106", "wamid.A", true).await.unwrap();
+    let outcome = clone.send("106", &request::mark_read("wamid.A", true)).await;
+    assert_eq!(outcome, Outcome::Accepted { wamid: None, wa_id: None, user_id: None });
     let request = request.await.unwrap();
     assert!(request.contains("Bearer EAAG-new") && request.contains("typing_indicator"), "{request}");
 }
