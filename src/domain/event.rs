@@ -28,7 +28,6 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and each lives behind an Arc")]
 pub enum Input {
     /// The person wrote.
     Message(InboundMessage),
@@ -44,6 +43,7 @@ pub enum Input {
 /// What an API client or operator can ask of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are sends, and each lives behind an Arc")]
 pub enum Command {
     /// Send this message.
     Send {

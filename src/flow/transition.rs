@@ -69,6 +69,7 @@ pub struct Transition {
 
 /// A wish of the flow.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are sends, and none lives long")]
 pub enum Effect {
     /// Send this to the person.
     Send(Message),

@@ -129,7 +129,7 @@ impl Message {
             "contact_request" => ContactRequest::read(fields).map(Self::ContactRequest),
             "flow" => Flow::read(fields).map(Self::Flow),
             "template" => Template::read(fields).map(Self::Template),
-            "read" => Read::read(fields).map(Self::Read),
+            "read" => Read::of(fields).map(Self::Read),
             _ => Err(Invalid::wrong("type", format!("has to be one of `{}`", Self::KINDS.join("`, `")))),
         }
     }

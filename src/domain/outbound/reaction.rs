@@ -71,7 +71,7 @@ impl Read {
         Ok(Self { message_id: filled("message_id", message_id.into(), OTHER_TEXT_MAX)?, typing })
     }
 
-    pub(super) fn read(fields: &mut Fields) -> Result<Self, Invalid> {
+    pub(super) fn of(fields: &mut Fields) -> Result<Self, Invalid> {
         Self::new(fields.text("message_id")?, fields.flag("typing")?)
     }
 
