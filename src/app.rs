@@ -28,6 +28,7 @@ use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
 use crate::media::library::Library;
+use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
 use crate::meta::signature::AppSecret;
@@ -198,10 +199,14 @@ impl Running {
         let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
 
         let board = Board::default();
-        let counter =
-            Counter { store: store.clone(), metrics: metrics.clone(), limits: sender_limits(config) };
-        let numbers = numbers(config)?;
         let vault = Vault::open(&config.media.url)?;
+        let counter = Counter {
+            store: store.clone(),
+            uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
+            metrics: metrics.clone(),
+            limits: sender_limits(config),
+        };
+        let numbers = numbers(config)?;
         let fetcher = Fetcher {
             store: store.clone(),
             vault: vault.clone(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::outbound::Message;
+use crate::media::upload::Uploads;
 use crate::meta::client::Outcome;
 use crate::meta::request;
 use crate::sender::verdict::{self, Verdict};
@@ -19,6 +21,8 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Counter {
     /// Where claims and outcomes are kept.
     pub store: Store,
+    /// Who exchanges files of ours for Meta's ids of them.
+    pub uploads: Uploads,
     /// What is counted.
     pub metrics: Metrics,
     /// The limits.
@@ -65,13 +69,7 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
     } else {
         match claim(&counter, &mut outbound).await {
             Ok(true) => {
-                let body = request::body(
-                    &outbound.message,
-                    &outbound.address,
-                    outbound.reply_to.as_deref(),
-                    &outbound.id.to_string(),
-                );
-                let outcome = number.client.send(&outbound.phone_number_id, &body).await;
+                let outcome = post(&counter, &number, &outbound).await;
                 counter.metrics.send(class(&outcome));
                 let Verdict { settle: outcome, pause } =
                     verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
@@ -91,6 +89,22 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         phone_number_id: Arc::clone(&outbound.phone_number_id),
         next,
         pause,
+    }
+}
+
+/// The request itself; before it, Meta gets the file of ours that the message holds, unless it has it already.
+async fn post(counter: &Counter, number: &Number, outbound: &Outbound) -> Outcome {
+    let callback = outbound.id.to_string();
+    let body = |message: &Message| {
+        request::body(message, &outbound.address, outbound.reply_to.as_deref(), &callback)
+    };
+    let (client, from, message) = (&number.client, &*outbound.phone_number_id, &*outbound.message);
+    match message.file() {
+        None => client.send(from, &body(message)).await,
+        Some(file) => {
+            let with_file = |id: &str| body(&message.clone().with_file(id));
+            counter.uploads.send(client, from, file, with_file).await
+        }
     }
 }
 

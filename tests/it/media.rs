@@ -16,8 +16,9 @@ use switchboard::media::vault::Vault;
 use switchboard::meta::client::{Client, Outcome, Settings};
 use switchboard::meta::failure::Policy;
 
-use crate::support::app::{API_KEY, TestApp};
+use crate::support::app::{API_KEY, TestApp, local_meta};
 use crate::support::database::{Database, on_both};
+use crate::support::program::Program;
 use crate::support::shelf::{Mishap, Shelf};
 use crate::support::{door, flows, shelf, until, wire};
 
@@ -302,4 +303,60 @@ on_both!(a_file_that_is_missing_or_not_there_yet_is_refused_by_us, |database| as
     }
     assert_eq!(shelf.asked("POST /v26.0/106540352242922/media"), 0);
     test.stop().await;
+});
+
+on_both!(a_message_takes_a_file_of_ours_along, |database| async {
+    let shelf = Shelf::start().await;
+    let (test, hand) = start(database, &shelf, |_| {}).await;
+    let (_, given) = give(&test, "image/png", "?filename=p.png", "a picture").await;
+    let message = json!({"to": ANN, "type": "image", "media": given["id"], "caption": "look"});
+    shelf.next_uploads(&[Mishap::Broken]);
+    hears(&test, wire::text(ANN, "wamid.hi", "hi")).await;
+    until("the answer", async || (shelf.sent().len() == 1).then_some(())).await;
+    let (status, queued) = test.post("/send", &message).await;
+    assert_eq!(status, 202, "{queued}");
+    // The upload that failed is tried again, like a send.
+    let uploaded = || shelf.asked("POST /v26.0/106540352242922/media");
+    until("the upload to fail", async || (uploaded() == 1).then_some(())).await;
+    until("the message to leave", async || {
+        hand.advance(Duration::from_secs(2));
+        (shelf.sent().len() == 2).then_some(())
+    })
+    .await;
+    let sent = shelf.sent()[1].clone();
+    assert_eq!((&sent["type"], &sent["image"]["caption"]), (&"image".into(), &"look".into()));
+    assert_eq!((uploaded(), shelf.forgotten_or_unknown(&sent["image"]["id"])), (2, false));
+
+    let gone = json!({"to": ANN, "type": "image", "media": "med_1"});
+    let (_, queued) = test.post("/send", &gone).await;
+    let failed = until("the message to fail", async || {
+        let (_, message) = test.get(&format!("/messages/{}", queued["id"].as_str()?)).await;
+        (message["status"] == "failed").then_some(message)
+    });
+    assert_eq!(failed.await["error"]["code"], -5);
+    test.stop().await;
+});
+
+on_both!(a_kill_in_the_middle_of_a_download_loses_nothing, async |database: Database| {
+    let (meta, shelf) = (local_meta().await, Shelf::start().await);
+    let settings = [("WHATSAPP_GRAPH_URL", shelf.url.as_str())];
+    let mut program = Program::start(&meta, &database.url, flows::ECHO, &settings).await;
+    shelf.next_downloads(&[Mishap::Hangs]);
+    let http = wire::client();
+    let message = shelf.photo(ANN, "11", &[7; 100_000]);
+    let answer = wire::post(&http, &meta, &program.webhook_url(), shelf::body(&[message])).await;
+    assert_eq!(answer.unwrap(), 200);
+    until("the download to begin", async || (shelf.asked("GET /files/11") == 1).then_some(())).await;
+    program.kill();
+    program.start_again().await;
+    let url = format!("http://{}/api/whatsapp/media", program.addr());
+    let file = until("the file", async || {
+        let list: Value = http.get(&url).bearer_auth(API_KEY).send().await.ok()?.json().await.ok()?;
+        let file = list["data"][0].clone();
+        (file["state"] == "ready").then_some(file)
+    })
+    .await;
+    assert_eq!((&file["size"], &file["attempts"]), (&100_000.into(), &0.into()));
+    assert_eq!(shelf.asked("GET /files/11"), 2);
+    meta.stop().await;
 });

@@ -111,6 +111,12 @@ impl Shelf {
         self.state().forgotten.insert(id.to_owned());
     }
 
+    /// Whether there is no such file, or none any more.
+    pub(crate) fn forgotten_or_unknown(&self, id: &Value) -> bool {
+        let (state, id) = (self.state(), id.as_str().unwrap());
+        !state.files.contains_key(id) || state.forgotten.contains(id)
+    }
+
     /// The bodies of the messages that were taken.
     pub(crate) fn sent(&self) -> Vec<Value> {
         self.state().sent.clone()
