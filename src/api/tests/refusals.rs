@@ -162,7 +162,7 @@ async fn a_message_that_meta_would_refuse_is_refused_with_its_field_and_limit() 
         (json!({"body": " "}), "body", json!(null), json!(null)),
         (json!({"body": null}), "body", json!(null), json!(null)),
         (json!({"body": 5}), "body", json!(null), json!(null)),
-        (json!({"type": "video"}), "type", json!(null), json!(null)),
+        (json!({"type": "fax"}), "type", json!(null), json!(null)),
         (json!({"type": null}), "type", json!(null), json!(null)),
         (json!({"type": "buttons", "buttons": [{"id": "1"}]}), "buttons[0].title", json!(null), json!(null)),
         (json!({"colour": "red"}), "colour", json!(null), json!(null)),
