@@ -267,7 +267,7 @@ on_both!(an_attempt_to_send_ends_as_what_became_of_it, async |database: Database
         .await
         .unwrap();
     let failed = message(&store, late.id).await;
-    assert_eq!((failed.status, failed.error.unwrap().code), (Status::Failed, 131_026));
+    assert_eq!((failed.status, failed.error.unwrap().code), (Status::GivenUp, 131_026));
     assert!(
         store.outbound().await.unwrap().is_empty() && store.claim(vec![late.id]).await.unwrap().is_empty()
     );
