@@ -16,14 +16,15 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api;
 use crate::clock::{Clock, Ids};
-use crate::config::{Config, Limits};
+use crate::config::{self, Config, Limits};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
+use crate::domain::consent::Words;
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
@@ -221,8 +222,15 @@ impl Running {
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
             SenderActor::new(Arc::new(counter), numbers, sender_board)
         });
-        let desk =
-            Desk::new(store.clone(), flows, metrics.clone(), limits.turn_attempts, limits.turn_timeout);
+        let desk = Arc::new(Desk {
+            store: store.clone(),
+            flows,
+            words: words(&config.consent),
+            metrics: metrics.clone(),
+            attempts_max: limits.turn_attempts,
+            turn_timeout: limits.turn_timeout,
+            suspects: Semaphore::new(1),
+        });
         let (active, idle) = (limits.active_conversations, limits.conversation_idle);
         let router =
             Supervisor::start_in_arbiter(&switch, move |_| RouterActor::new(desk, places, active, idle));
@@ -348,6 +356,7 @@ fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, va
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
         metrics: metrics.clone(),
+        window_margin: config.limits.window_margin,
         health: Arc::new(move || {
             let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
                 phone_number_id: number.to_string(),
@@ -369,7 +378,15 @@ pub fn store_settings(config: &Config) -> store::Settings {
         batch_max: config.database.writer_batch,
         directory_cache: config.limits.directory_cache,
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
+        window_margin: config.limits.window_margin,
     }
+}
+
+/// The words of STOP and START that hold.
+fn words(consent: &config::Consent) -> Words {
+    let built_in = if consent.built_in_words { Words::built_in() } else { Words::default() };
+    built_in
+        .and(consent.stop_words.iter().map(String::as_str), consent.start_words.iter().map(String::as_str))
 }
 
 fn sender_limits(config: &Config) -> sender::Limits {

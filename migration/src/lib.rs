@@ -13,6 +13,7 @@ mod m20261124_000003_sender;
 mod m20261124_000004_media;
 mod m20261124_000006_consent;
 mod m20261124_000007_identity;
+mod m20261126_000008_outcome;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_media::Migration),
             Box::new(m20261124_000006_consent::Migration),
             Box::new(m20261124_000007_identity::Migration),
+            Box::new(m20261126_000008_outcome::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
+use crate::domain::delivery::Refusal;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Priority;
@@ -35,6 +36,17 @@ pub(super) async fn accept(
     command: Command,
     key: Option<IdempotencyKey>,
 ) -> Result<Receipt, Problem> {
+    accept_unless(store, target, command, key, None).await
+}
+
+/// As [`accept`], unless there is a `refusal`: then only a request that was accepted before gets its receipt.
+pub(super) async fn accept_unless(
+    store: &Store,
+    target: Target,
+    command: Command,
+    key: Option<IdempotencyKey>,
+    refusal: Option<Refusal>,
+) -> Result<Receipt, Problem> {
     let dedupe_key =
         key.as_ref().map_or_else(|| format!("c:{}", store.ids().next()), IdempotencyKey::dedupe_key);
     let payload = Payload { request: request(&target, &command), command };
@@ -43,6 +55,9 @@ pub(super) async fn accept(
         && let Some(event) = store.find_event(&dedupe_key).await?
     {
         return earlier(&event, &payload);
+    }
+    if let Some(refusal) = refusal {
+        return Err(Problem::withheld(refusal));
     }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
     let incoming = Incoming {
@@ -89,15 +104,15 @@ fn request(target: &Target, command: &Command) -> String {
         Target::Person { phone_number_id, identity } => serde_json::to_string(&(phone_number_id, identity)),
     };
     let command = match command {
-        Command::Send { message, reply_to, priority, .. } => {
+        Command::Send { message, reply_to, priority, outside, resend_of, .. } => {
             // A request of before there were classes has the fingerprint that it had.
-            if *priority == Priority::of(message) {
+            if *priority == Priority::of(message) && outside.is_default() && resend_of.is_none() {
                 serde_json::to_string(&(message, reply_to))
             } else {
-                serde_json::to_string(&(message, reply_to, priority))
+                serde_json::to_string(&(message, reply_to, priority, outside, resend_of))
             }
         }
-        Command::HandOff | Command::Release | Command::Reset => serde_json::to_string(command),
+        Command::HandOff { .. } | Command::Release | Command::Reset => serde_json::to_string(command),
     };
     let text = target.and_then(|target| command.map(|command| format!("{target} {command}")));
     fingerprint(&text.expect("ids and texts are always JSON"))
@@ -109,6 +124,7 @@ mod tests {
     use crate::domain::contact::Identity;
     use crate::domain::ids::MessageId;
     use crate::domain::outbound::Message;
+    use crate::domain::window::Outside;
 
     fn send(id: i64, text: &str, reply_to: Option<&str>) -> Command {
         let message = Message::text(text).unwrap();
@@ -117,6 +133,7 @@ mod tests {
             message,
             reply_to: reply_to.map(str::to_owned),
             priority: Priority::Reply,
+            outside: Outside::Fail,
             resend_of: None,
         }
     }
@@ -140,7 +157,12 @@ mod tests {
 
     #[test]
     fn recovery_reads_the_command_out_of_the_payload() {
-        for command in [send(7, "hi", Some("wamid.1")), Command::HandOff, Command::Release, Command::Reset] {
+        for command in [
+            send(7, "hi", Some("wamid.1")),
+            Command::HandOff { until: None },
+            Command::Release,
+            Command::Reset,
+        ] {
             let payload = Payload { command: command.clone(), request: "r".into() };
             let stored = serde_json::to_string(&payload).unwrap();
             assert_eq!(serde_json::from_str::<Command>(&stored).unwrap(), command);

@@ -61,7 +61,7 @@ pub(super) async fn hand_off(
     id: Path<String>,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
-    ask(&request, &id, &store, Command::HandOff).await
+    ask(&request, &id, &store, Command::HandOff { until: None }).await
 }
 
 /// Handler: the bot answers again.

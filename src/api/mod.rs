@@ -35,6 +35,7 @@ mod view;
 mod webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::guard::{self, GuardContext};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
@@ -66,6 +67,10 @@ pub struct Number {
     pub display: Option<String>,
 }
 
+/// How long before the end of a person's 24-hour window nothing free-form is taken any more.
+#[derive(Debug, Clone, Copy)]
+struct WindowMargin(Duration);
+
 /// What this door needs.
 #[derive(Clone)]
 pub struct Deps {
@@ -79,13 +84,16 @@ pub struct Deps {
     pub library: Library,
     /// What `/metrics` shows, and where the requests to this door are counted.
     pub metrics: Metrics,
+    /// How long before the end of a person's 24-hour window nothing free-form is taken any more.
+    pub window_margin: Duration,
     /// How the numbers fare, asked at each `/health`.
     pub health: HealthOfNumbers,
 }
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, metrics, health } = deps;
+    let Deps { store, keys, numbers, library, metrics, window_margin, health } = deps;
+    let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let library = Data::new(library);
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
@@ -101,6 +109,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(numbers)
             .app_data(health)
             .app_data(library)
+            .app_data(window_margin)
             .app_data(JsonConfig::default().limit(BODY_MAX_BYTES).error_handler(problem::of_json))
             .app_data(PathConfig::default().error_handler(|error, _| problem::of_path(&error).into()))
             .service(read("/whatsapp/health", health::health))

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::BODY_MAX_BYTES;
+use crate::domain::delivery::Refusal;
 use crate::domain::outbound::Invalid;
 use crate::store;
 
@@ -35,6 +36,8 @@ enum Kind {
     InvalidField,
     KeyReused,
     Conflict,
+    WindowClosed,
+    OptedOut,
     Unavailable,
     Internal,
 }
@@ -63,6 +66,10 @@ impl Kind {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key is taken")
             }
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It is not in a state that allows this"),
+            Self::WindowClosed => {
+                (StatusCode::CONFLICT, "window_closed", "The person's 24-hour window is closed")
+            }
+            Self::OptedOut => (StatusCode::CONFLICT, "opted_out", "The person does not want messages"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible right now"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
         }
@@ -145,6 +152,16 @@ impl Problem {
     /// The thing is not in a state that allows what is asked.
     pub(super) fn conflict(detail: String) -> Self {
         Self::new(Kind::Conflict, detail)
+    }
+
+    /// The message could not leave now, for this reason.
+    pub(super) fn withheld(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::WindowClosed => Kind::WindowClosed,
+            Refusal::OptedOut => Kind::OptedOut,
+            _ => Kind::Conflict,
+        };
+        Self::new(kind, refusal.cause())
     }
 
     /// The body cannot be read.

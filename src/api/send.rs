@@ -1,19 +1,24 @@
 //! `POST /api/whatsapp/send`: `{"to": "+49…", "type": "text", "body": "…"}`.
+//!
+//! What could not leave now (the person has opted out, the window is closed) is refused at once, before anything is stored.
+//! It is judged again when it leaves.
 
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Number;
 use super::command;
 use super::idempotency::IdempotencyKey;
 use super::params::Params;
 use super::problem::Problem;
+use super::{Number, WindowMargin};
 use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
-use crate::domain::outbound::{self, Fields, Message, Priority};
+use crate::domain::leaving::{Leaving, Passage};
+use crate::domain::outbound::{self, Fields, Message, Priority, Template};
+use crate::domain::window::{Outside, needs_window};
 use crate::store::{Store, Target};
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
@@ -27,6 +32,7 @@ struct Wanted {
     message: Message,
     reply_to: Option<String>,
     priority: Option<Priority>,
+    outside: Outside,
 }
 
 #[derive(Serialize)]
@@ -43,20 +49,35 @@ pub(super) async fn send(
     body: Json<Value>,
     store: Data<Store>,
     numbers: Data<[Number]>,
+    window: Data<WindowMargin>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let key = IdempotencyKey::of(&request)?;
     let wanted = Wanted::read(body.into_inner(), &numbers)?;
     let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };
+    let standing = store.standing(&target).await?;
+    let leaving = Leaving {
+        free_form: needs_window(&wanted.message),
+        marketing: false,
+        despite_opt_out: false,
+        outside: &wanted.outside,
+        consent: standing.consent,
+        last_inbound_at: standing.last_inbound_at,
+    };
+    let refusal = match leaving.judge(store.clock().now(), window.0) {
+        Passage::Refuse(refusal) | Passage::Skip(refusal) => Some(refusal),
+        Passage::Go | Passage::GoAs(_) | Passage::Hold => None,
+    };
     let message_id = MessageId(store.ids().next());
     let command = Command::Send {
         message_id,
         priority: wanted.priority.unwrap_or_else(|| Priority::of(&wanted.message)),
         message: wanted.message,
         reply_to: wanted.reply_to,
+        outside: wanted.outside,
         resend_of: None,
     };
-    let receipt = command::accept(&store, target, command, key).await?;
+    let receipt = command::accept_unless(&store, target, command, key, refusal).await?;
     // A repeated request is told the id that its message was given the first time.
     let Command::Send { message_id: id, .. } = receipt.command else {
         return Err(Problem::internal("the receipt of a send is for something else"));
@@ -83,9 +104,10 @@ impl Wanted {
         }
         let priority = fields.optional_text("priority")?;
         let priority = priority.map(|name| priority_named(&name)).transpose()?;
+        let outside = fields.take("outside_window").map(outside).transpose()?.unwrap_or_default();
         let message = Message::read(&mut fields)?;
         fields.finish()?;
-        Ok(Self { phone_number_id, identity, message, reply_to, priority })
+        Ok(Self { phone_number_id, identity, message, reply_to, priority, outside })
     }
 }
 
@@ -93,6 +115,24 @@ fn priority_named(name: &str) -> Result<Priority, Problem> {
     Priority::parse(name).ok_or_else(|| {
         Problem::field("priority", "`priority` has to be `reply` or `bulk`; a reply goes first")
     })
+}
+
+/// `"fail"`, `"wait"` or `{"template": {"name": …}}`.
+fn outside(value: Value) -> Result<Outside, Problem> {
+    let known = || {
+        Problem::field("outside_window", "`outside_window` has to be `fail`, `wait` or `{\"template\": {…}}`")
+    };
+    match value {
+        Value::String(name) if name == "fail" => Ok(Outside::Fail),
+        Value::String(name) if name == "wait" => Ok(Outside::Wait),
+        Value::Object(mut wish) if wish.len() == 1 => {
+            let template = wish.remove("template").ok_or_else(known)?;
+            let template = Template::try_from(template)
+                .map_err(|invalid| Problem::from(invalid.under("outside_window.template")))?;
+            Ok(Outside::Template(Box::new(Message::Template(template))))
+        }
+        _ => Err(known()),
+    }
 }
 
 fn person(to: Option<String>, user_id: Option<String>) -> Result<Identity, Problem> {
@@ -200,7 +240,7 @@ mod tests {
         let refused = read(json!({"to": "49170", "type": "text", "body": "b", "buttons": []})).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "`buttons` is not known here; known are `to`, `user_id`, `phone_number_id`, `reply_to`, `priority`, `type`, \
+            "`buttons` is not known here; known are `to`, `user_id`, `phone_number_id`, `reply_to`, `priority`, `outside_window`, `type`, \
              `body`, `preview_url`"
         );
     }

@@ -173,6 +173,9 @@ pub(super) struct ContactView {
     #[serde(flatten)]
     person: Person,
     opted_out_at: Option<Time>,
+    opted_out_by: Option<&'static str>,
+    marketing_opted_out_at: Option<Time>,
+    marketing_opted_out_by: Option<&'static str>,
     created_at: Time,
     aliases: Vec<AliasView>,
 }
@@ -188,7 +191,10 @@ impl From<StoredContact> for ContactView {
     fn from(row: StoredContact) -> Self {
         Self {
             person: Person::new(row.id, row.identity),
-            opted_out_at: row.opted_out_at.map(Time),
+            opted_out_at: row.consent.all.map(|out| Time(out.at)),
+            opted_out_by: row.consent.all.map(|out| out.by.as_str()),
+            marketing_opted_out_at: row.consent.marketing.map(|out| Time(out.at)),
+            marketing_opted_out_by: row.consent.marketing.map(|out| out.by.as_str()),
             created_at: Time(row.created_at),
             aliases: row
                 .aliases
@@ -207,6 +213,7 @@ pub(super) struct ConversationView {
     phone_number_id: String,
     state: Option<String>,
     handed_off: bool,
+    handed_off_until: Option<Time>,
     turns: i64,
     last_inbound_at: Option<Time>,
     created_at: Time,
@@ -221,6 +228,7 @@ impl From<StoredConversation> for ConversationView {
             phone_number_id: row.phone_number_id,
             state: row.state,
             handed_off: row.handed_off,
+            handed_off_until: row.handed_off_until.map(Time),
             turns: row.version,
             last_inbound_at: row.last_inbound_at.map(Time),
             created_at: Time(row.created_at),

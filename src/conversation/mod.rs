@@ -14,12 +14,12 @@ pub mod flows;
 pub mod memory;
 pub mod turn;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use crate::conversation::flows::Flows;
+use crate::domain::consent::Words;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -29,6 +29,8 @@ pub struct Desk {
     pub store: Store,
     /// The flows.
     pub flows: Flows,
+    /// The words by which people opt out and in again.
+    pub words: Words,
     /// What is counted.
     pub metrics: Metrics,
     /// Attempts at a turn, the first included, before its event is quarantined.
@@ -38,18 +40,4 @@ pub struct Desk {
     /// Held by a turn that was begun in two earlier runs of the program and ended in neither: one at a time in the whole
     /// program, so that if it takes the process down again, no other event is charged with that.
     pub suspects: Semaphore,
-}
-
-impl Desk {
-    /// A desk for these limits.
-    #[must_use]
-    pub fn new(
-        store: Store,
-        flows: Flows,
-        metrics: Metrics,
-        attempts_max: u32,
-        turn_timeout: Duration,
-    ) -> Arc<Self> {
-        Arc::new(Self { store, flows, metrics, attempts_max, turn_timeout, suspects: Semaphore::new(1) })
-    }
 }

@@ -15,9 +15,11 @@ use crate::clock::Millis;
 use crate::connector::{self, Called};
 use crate::conversation::Desk;
 use crate::conversation::memory::Memory;
+use crate::domain::consent::{By, Change, OptedOut, Scope, Wish};
 use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
+use crate::domain::inbound::{Content, InboundMessage};
 use crate::domain::outbound::{Message, Priority};
 use crate::flow::{self, CallResult, Effect, Step, Transition};
 use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
@@ -31,6 +33,10 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 const PROBE: &str = "switchboard write probe";
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
+
+/// Said to a person who has opted out, and in again.
+const STOPPED: &str = "You will get no more messages from us. Write START to get them again.";
+const STARTED: &str = "Welcome back! You will get our messages again.";
 
 /// How a turn ended.
 pub enum Ended {
@@ -172,6 +178,7 @@ struct Draft<'a> {
     timer: TimerChange,
     writes: Vec<SqlWrite>,
     chosen: Vec<(String, String)>,
+    consent: Option<Change>,
 }
 
 async fn work_out(
@@ -188,36 +195,36 @@ async fn work_out(
         timer: TimerChange::Keep,
         writes: Vec::new(),
         chosen: Vec::new(),
+        consent: None,
     };
     match &*event.input {
         Input::Message(message) => {
             draft.meet(&message.sender);
-            draft.memory.session.last_inbound_at = Some(event.accepted_at);
-            if message.content.wants_answer() {
-                draft.memory.repin(&desk.flows);
-                draft.flow(desk, &flow::Input::Message(message), refused).await?;
+            if message.content.opens_window() {
+                draft.memory.session.last_inbound_at = Some(event.accepted_at);
             }
+            draft.message(desk, message, refused).await?;
         }
         Input::Timer { generation } if *generation == draft.memory.session.timer_generation => {
-            draft.flow(desk, &flow::Input::Timeout, refused).await?;
+            draft.wait_is_over(desk, refused).await?;
         }
         // A wait that the conversation has left behind.
         Input::Timer { .. } => {}
-        Input::Command(Command::Send { message_id, message, reply_to, priority, resend_of }) => {
+        Input::Command(Command::Send { message_id, message, reply_to, priority, outside, resend_of }) => {
             draft.messages.push(Outgoing {
                 priority: *priority,
+                outside: outside.clone(),
                 resend_of: *resend_of,
                 ..Outgoing::new(*message_id, Arc::new(message.clone()), reply_to.clone())
             });
         }
-        Input::Command(Command::HandOff) => {
+        Input::Command(Command::HandOff { until }) => {
             draft.memory.snapshot.handed_off = true;
-            draft.clear_timer();
+            draft.hand_off(*until);
         }
         Input::Command(Command::Release) => draft.flow(desk, &flow::Input::Released, refused).await?,
         Input::Command(Command::Reset) => {
-            draft.memory.snapshot = flow::Snapshot::default();
-            draft.memory.flow = desk.flows.current(&draft.memory.session.phone_number_id);
+            draft.begin_anew(desk, false);
             draft.clear_timer();
         }
     }
@@ -237,6 +244,76 @@ impl Draft<'_> {
         }
         // The first turn writes no identity: the accepting transaction has just done so.
         self.identity_changed = *known != before;
+    }
+
+    /// What the person wrote: a word of STOP or START is the runtime's, all else the flow's. A person who has opted out gets no
+    /// answer from a flow.
+    async fn message(
+        &mut self,
+        desk: &Desk,
+        message: &InboundMessage,
+        refused: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let silent = self.memory.session.consent.all.is_some();
+        let text = if let Content::Text { body } = &message.content { body.as_str() } else { "" };
+        match (desk.words.wish(text), silent) {
+            (Some(Wish::Stop), false) => {
+                self.change_consent(desk, true);
+                let handed_off = self.memory.snapshot.handed_off;
+                self.begin_anew(desk, handed_off);
+                if !handed_off {
+                    self.clear_timer();
+                }
+                return Ok(());
+            }
+            (Some(Wish::Start), true) => self.change_consent(desk, false),
+            (_, true) => return Ok(()),
+            (_, false) => {}
+        }
+        if message.content.wants_answer() {
+            self.memory.repin(&desk.flows);
+            self.flow(desk, &flow::Input::Message(message), refused).await?;
+        }
+        Ok(())
+    }
+
+    /// The wait that was asked for is over: of a hand-off, or for an answer.
+    async fn wait_is_over(&mut self, desk: &Desk, refused: &BTreeSet<String>) -> Result<(), Error> {
+        if self.memory.session.handed_off {
+            return self.flow(desk, &flow::Input::Released, refused).await;
+        }
+        if self.memory.session.consent.all.is_some() {
+            return Ok(());
+        }
+        self.flow(desk, &flow::Input::Timeout, refused).await
+    }
+
+    /// The person opts out or in, and is told so.
+    fn change_consent(&mut self, desk: &Desk, opted_out: bool) {
+        let at = self.event.accepted_at;
+        let change = Change { scope: Scope::All, opted_out, by: By::Person, at };
+        self.memory.session.consent.all = opted_out.then_some(OptedOut { at, by: By::Person });
+        self.consent = Some(change);
+        tracing::info!(opted_out, "the person has changed what they want to be sent");
+        let text = if opted_out { STOPPED } else { STARTED };
+        let Ok(message) = Message::text(text) else { return };
+        let outgoing = Outgoing::new(MessageId(desk.store.ids().next()), Arc::new(message), None);
+        self.messages.push(Outgoing { despite_opt_out: true, ..outgoing });
+    }
+
+    /// Forgets where the conversation stood.
+    fn begin_anew(&mut self, desk: &Desk, handed_off: bool) {
+        self.memory.snapshot = flow::Snapshot { handed_off, ..flow::Snapshot::default() };
+        self.memory.flow = desk.flows.current(&self.memory.session.phone_number_id);
+    }
+
+    /// A person has the conversation in hand from here on, until then or until it is released.
+    fn hand_off(&mut self, until: Option<Millis>) {
+        self.memory.session.handed_off_until = until;
+        match until {
+            Some(until) => self.set_timer(until),
+            None => self.clear_timer(),
+        }
     }
 
     fn say(&mut self, id: MessageId, message: Message, reply_to: Option<String>) {
@@ -292,13 +369,15 @@ impl Draft<'_> {
     }
 
     fn take(&mut self, desk: &Desk, transition: Transition) {
+        let was_handed_off = self.memory.snapshot.handed_off;
         self.memory.snapshot = transition.snapshot;
         let mut timeout = None;
         for effect in transition.effects {
             match effect {
                 Effect::Send(message) => self.say(MessageId(desk.store.ids().next()), message, None),
                 Effect::HandOff => {
-                    tracing::info!("handed off to a person")
+                    tracing::info!("handed off to a person");
+                    return self.hand_off(None);
                 }
                 Effect::Timeout { after_ms } => timeout = Some(after_ms),
                 Effect::Chose { state, option } => self.chosen.push((state, option)),
@@ -308,6 +387,8 @@ impl Draft<'_> {
             }
         }
         match timeout {
+            // The wait that runs is the end of the hand-off.
+            _ if was_handed_off && self.memory.snapshot.handed_off => {}
             Some(after_ms) => self.set_timer(self.event.accepted_at.max(desk.store.clock().now()) + after_ms),
             // A wait that was never set needs no clearing.
             None if self.memory.session.timer_generation == 0 => {}
@@ -316,12 +397,13 @@ impl Draft<'_> {
     }
 
     fn finish(self) -> Result<(Turn, Memory), Error> {
-        let Self { mut memory, event, identity_changed, messages, timer, writes, chosen } = self;
+        let Self { mut memory, event, identity_changed, messages, timer, writes, chosen, consent } = self;
         let session = &mut memory.session;
         session.version += 1;
         memory.flow.hash().clone_into(&mut session.flow_hash);
         session.state.clone_from(&memory.snapshot.state);
         session.handed_off = memory.snapshot.handed_off;
+        session.handed_off_until = session.handed_off_until.filter(|_| session.handed_off);
         session.snapshot = serde_json::to_string(&memory.snapshot).map_err(|error| Error::Corrupt {
             what: "snapshot",
             id: session.conversation.0,
@@ -336,6 +418,7 @@ impl Draft<'_> {
             timer,
             writes,
             chosen,
+            consent,
         };
         Ok((turn, memory))
     }

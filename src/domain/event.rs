@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
 use crate::domain::outbound::{Message, Priority};
+use crate::domain::window::Outside;
 
 /// An accepted event: committed, and not yet done.
 #[derive(Debug, Clone)]
@@ -57,12 +58,19 @@ pub enum Command {
         /// Its class; stored commands of before there were classes are replies.
         #[serde(default)]
         priority: Priority,
+        /// What becomes of it while the person's 24-hour window is closed.
+        #[serde(default, skip_serializing_if = "Outside::is_default")]
+        outside: Outside,
         /// The failed message in whose place it is sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resend_of: Option<MessageId>,
     },
     /// A person takes over: the bot is silent until released.
-    HandOff,
+    HandOff {
+        /// When the bot answers again by itself; without it, when it is released.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Millis>,
+    },
     /// The bot answers again.
     Release,
     /// Forget where the conversation stood.

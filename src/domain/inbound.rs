@@ -209,6 +209,27 @@ impl Content {
         }
     }
 
+    /// Whether it opens the 24-hour window. Meta says that a person's message does; that a reaction does is nowhere written,
+    /// and an edit, a deletion and an account notice are no messages. Source: Meta, customer service windows, 2026.
+    #[must_use]
+    pub fn opens_window(&self) -> bool {
+        match self {
+            Self::Text { .. }
+            | Self::Media(_)
+            | Self::Location { .. }
+            | Self::Contacts(_)
+            | Self::Choice { .. }
+            | Self::Form { .. }
+            | Self::Order(_)
+            | Self::Unsupported { .. }
+            | Self::Unknown { .. } => true,
+            Self::Reaction { .. } | Self::System { .. } | Self::Edit { .. } | Self::Revoke { .. } => false,
+        }
+    }
+
+    /// The types of message that do not open it.
+    pub const WINDOWLESS: [&str; 4] = ["reaction", "system", "edit", "revoke"];
+
     /// Whether it is something said to us, which a flow answers. Reactions, edits, deletions, account notices and what
     /// Meta could not pass on are kept and shown, but no flow answers them.
     #[must_use]

@@ -11,5 +11,6 @@ pub mod event;
 pub mod identity;
 pub mod ids;
 pub mod inbound;
+pub mod leaving;
 pub mod outbound;
 pub mod window;

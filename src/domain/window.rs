@@ -32,13 +32,15 @@ pub fn needs_window(message: &Message) -> bool {
 }
 
 /// What becomes of a free-form message that is to leave while the window is closed.
-/// JSON: `"fail"`, `"wait"` or `{"template": {…}}`.
+/// JSON: `"fail"`, `"skip"`, `"wait"` or `{"template": {…}}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outside {
     /// It fails, with that as its reason.
     #[default]
     Fail,
+    /// It is not sent, and that is as it should be: the reason stands on the message, and nobody is asked to send it again.
+    Skip,
     /// It is held until the person writes again.
     Wait,
     /// This template goes in its place.
@@ -46,10 +48,16 @@ pub enum Outside {
 }
 
 impl Outside {
+    /// Whether it is what holds when nobody says.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// As stored; `None` for [`Outside::Fail`], which is what an empty column means.
     #[must_use]
     pub fn stored(&self) -> Option<String> {
-        if *self == Self::Fail { None } else { serde_json::to_string(self).ok() }
+        if self.is_default() { None } else { serde_json::to_string(self).ok() }
     }
 
     /// What is stored; what cannot be read fails, since failing is seen.
@@ -77,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_to_happen_outside_is_stored_and_read_back() {
         let message = Message::text("x").expect("a text");
-        for outside in [Outside::Fail, Outside::Wait, Outside::Template(Box::new(message))] {
+        for outside in [Outside::Fail, Outside::Skip, Outside::Wait, Outside::Template(Box::new(message))] {
             assert_eq!(Outside::of_stored(outside.stored().as_deref()), outside);
         }
         assert_eq!(Outside::of_stored(Some("nonsense")), Outside::Fail);

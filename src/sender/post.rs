@@ -11,7 +11,7 @@ use crate::meta::client::Outcome;
 use crate::meta::request;
 use crate::sender::verdict::{self, Verdict};
 use crate::sender::{Limits, Number};
-use crate::store::{Error, Outbound, QueueState, Settle, SettleOutcome, Store};
+use crate::store::{Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
 use crate::telemetry::{Metrics, SendOutcome};
 
 /// How long a settle that the store refused waits before it is tried again.
@@ -68,14 +68,20 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         (settle(&counter, &outbound, outcome).await, None)
     } else {
         match claim(&counter, &mut outbound).await {
-            Ok(true) => {
+            Ok(Claim::Admitted | Claim::AdmittedAs(_)) => {
                 let outcome = post(&counter, &number, &outbound).await;
                 counter.metrics.send(class(&outcome));
                 let Verdict { settle: outcome, pause } =
                     verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
                 (settle(&counter, &outbound, outcome).await, pause)
             }
-            Ok(false) => (Next::GoOn, None),
+            // What became of it is written down; its lane goes on without it.
+            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, None),
+            Ok(Claim::Withheld(refusal)) => {
+                counter.metrics.send(SendOutcome::Withheld);
+                tracing::info!(message = %outbound.id, conversation = %outbound.conversation, reason = refusal.name(), "a message is not sent");
+                (Next::GoOn, None)
+            }
             Err(error) => {
                 tracing::error!(message = %outbound.id, %error, "a message waits for the store");
                 let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
@@ -108,13 +114,16 @@ async fn post(counter: &Counter, number: &Number, outbound: &Outbound) -> Outcom
     }
 }
 
-/// Makes sure that the claim is on disk, on a row that is still open. A message that was committed as claimed needs nothing.
-async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<bool, Error> {
+/// Passes the gate: the message may leave, and the claim is on disk. One that was committed as claimed has passed it.
+async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<Claim, Error> {
     if outbound.state == QueueState::Claimed {
-        return Ok(true);
+        return Ok(Claim::Admitted);
     }
-    if counter.store.claim(vec![outbound.id]).await?.is_empty() {
-        return Ok(false);
+    let claim = counter.store.claim(outbound.id).await?;
+    match &claim {
+        Claim::Admitted => {}
+        Claim::AdmittedAs(template) => outbound.message = Arc::clone(template),
+        Claim::Held | Claim::Withheld(_) | Claim::Gone => return Ok(claim),
     }
     if outbound.state == QueueState::Ambiguous {
         tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, "an ambiguous message is sent again");
@@ -122,7 +131,7 @@ async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<bool, Error
     }
     outbound.attempts += 1;
     outbound.state = QueueState::Claimed;
-    Ok(true)
+    Ok(claim)
 }
 
 /// Writes the outcome down, however long that takes: until then the row says that the message may have been sent.

@@ -127,7 +127,7 @@ fn retry(
 }
 
 fn is_late(outbound: &Outbound, limits: &Limits, now: Millis) -> bool {
-    now - outbound.event_accepted_at > duration_ms(limits.deadline)
+    now - outbound.event_accepted_at - outbound.waited_ms > duration_ms(limits.deadline)
 }
 
 /// Meta's advice for the pair limit: 4^n s, n from 0.

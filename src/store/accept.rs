@@ -14,9 +14,9 @@ use crate::domain::inbound::{Content, InboundMessage};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
-use crate::store::media;
 use crate::store::statuses::{self, News};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
+use crate::store::{consent, gate, media};
 
 /// An event between being read and being inserted.
 struct Candidate<'a> {
@@ -37,6 +37,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut messages = Vec::new();
     let mut files = Vec::new();
     let mut news = Vec::new();
+    let mut wrote = Vec::new();
+    let mut preferences = Vec::new();
     let mut dispatches = Vec::new();
     for candidate in &candidates {
         let conversation = candidate.conversation;
@@ -54,11 +56,15 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
                     if let Content::Media(file) = &message.content {
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }
+                    if message.content.opens_window() {
+                        wrote.push(line.conversation.0);
+                    }
                     scope.tally.add(phone_number_id, "in", 1);
                     scope.tally.add(phone_number_id, &format!("in:{}", message.content.kind()), 1);
                 }
             }
             IncomingBody::Status { update, .. } => news.push(News { event: candidate.id, update }),
+            IncomingBody::Preference { identity, change, .. } => preferences.push((identity, *change)),
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
             IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
@@ -83,6 +89,14 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     }
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
+    for (identity, change) in preferences {
+        if !consent::told(scope, identity, change).await? {
+            tracing::warn!(
+                "Meta told the preference of a person whom nobody knows; it is kept with its event"
+            );
+        }
+    }
+    gate::release(scope, &wrote).await?;
     finish_waits(scope, &all).await?;
     if !dispatches.is_empty() {
         scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
@@ -163,6 +177,7 @@ fn person(incoming: &Incoming) -> Option<Person<'_>> {
         IncomingBody::Command { .. }
         | IncomingBody::Timer { .. }
         | IncomingBody::Status { .. }
+        | IncomingBody::Preference { .. }
         | IncomingBody::Kept { .. } => return None,
     };
     Some(Person { told, number, dedupe_key: &incoming.dedupe_key })
@@ -193,7 +208,7 @@ fn input(event: EventId, body: &IncomingBody) -> Option<Input> {
         IncomingBody::Message { message, .. } => Some(Input::Message(message.clone().accepted_as(event))),
         IncomingBody::Command { command, .. } => Some(Input::Command(command.clone())),
         IncomingBody::Timer { generation, .. } => Some(Input::Timer { generation: *generation }),
-        IncomingBody::Status { .. } | IncomingBody::Kept { .. } => None,
+        IncomingBody::Status { .. } | IncomingBody::Preference { .. } | IncomingBody::Kept { .. } => None,
     }
 }
 
@@ -202,6 +217,7 @@ fn class(body: &IncomingBody) -> &'static str {
     match body {
         IncomingBody::Message { .. } => "message",
         IncomingBody::Status { .. } => "status",
+        IncomingBody::Preference { .. } => "preference",
         IncomingBody::Kept { .. } => "other",
         IncomingBody::Command { .. } => "command",
         IncomingBody::Timer { .. } => "timer",
@@ -214,9 +230,9 @@ fn kind(body: &IncomingBody) -> &str {
 
 fn number(body: &IncomingBody) -> Option<&str> {
     match body {
-        IncomingBody::Status { phone_number_id, .. } | IncomingBody::Kept { phone_number_id, .. } => {
-            phone_number_id.as_deref()
-        }
+        IncomingBody::Status { phone_number_id, .. }
+        | IncomingBody::Preference { phone_number_id, .. }
+        | IncomingBody::Kept { phone_number_id, .. } => phone_number_id.as_deref(),
         IncomingBody::Message { phone_number_id, .. }
         | IncomingBody::Command { target: Target::Person { phone_number_id, .. }, .. } => {
             Some(phone_number_id)
@@ -231,7 +247,7 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     let (state, reason) = match body {
         _ if candidate.stale => ("done", Some("its conversation became part of another".to_owned())),
         IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
-        IncomingBody::Status { .. } => ("done", None),
+        IncomingBody::Status { .. } | IncomingBody::Preference { .. } => ("done", None),
         IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => {
             ("accepted", None)
         }
@@ -239,7 +255,10 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     let wamid = match body {
         IncomingBody::Message { message, .. } => message.wamid.clone(),
         IncomingBody::Status { update: StatusUpdate { wamid, .. }, .. } => Some(wamid.clone()),
-        IncomingBody::Kept { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => None,
+        IncomingBody::Kept { .. }
+        | IncomingBody::Preference { .. }
+        | IncomingBody::Command { .. }
+        | IncomingBody::Timer { .. } => None,
     };
     webhook::ActiveModel {
         id: Set(candidate.id),
@@ -289,5 +308,7 @@ fn message_row(
         delivered_at: Set(None),
         read_at: Set(None),
         failed_at: Set(None),
+        resend_of: Set(None),
+        resent_as: Set(None),
     }
 }

@@ -1,6 +1,7 @@
 //! What the parts of a batch work with: its transaction, what it adds up, and what is to happen once it is committed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
@@ -8,7 +9,7 @@ use crate::clock::{Ids, Millis};
 use crate::domain::ids::{MediaId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Hint, TurnReply};
+use crate::store::{Accepted, Claim, Hint, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -19,6 +20,10 @@ pub(crate) struct Aftermath {
     /// Lanes that became part of another one, before anything of `lanes` happened.
     pub(crate) merged_lanes: Vec<(i64, i64)>,
     pub(crate) lanes: HashMap<i64, i64>,
+    /// Conversations for which a message is held from here on.
+    pub(crate) held: Vec<i64>,
+    /// Conversations for which none is held any more.
+    pub(crate) released: Vec<i64>,
     pub(crate) learnt: Vec<Learnt>,
     pub(crate) notes: Vec<Note>,
 }
@@ -40,6 +45,9 @@ pub(crate) struct Scope<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) directory: &'a mut Directory,
     pub(crate) open_lanes: &'a HashMap<i64, i64>,
+    /// Conversations for which messages may be held.
+    pub(crate) held: &'a HashSet<i64>,
+    pub(crate) window_margin: Duration,
     pub(crate) claim_at_once: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
@@ -53,7 +61,8 @@ pub(crate) enum Reply {
     Turn(TurnReply),
     Attempts(Option<u32>),
     Changed(bool),
-    Claimed(Vec<MessageId>),
+    Claimed(Claim),
+    Discarded(Vec<MessageId>),
     Number(i64),
     Media(MediaId, bool),
 }

@@ -8,6 +8,7 @@ use lru::LruCache;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 
+use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
@@ -95,6 +96,8 @@ pub(crate) struct Lookup {
     /// Events that say something new of who is who, and whether they were accepted before: then it is not news.
     duplicates: HashMap<String, bool>,
     new_contacts: Vec<contact::ActiveModel>,
+    /// Contacts that were begun within this batch: nothing is stored of them that the batch does not know.
+    begun: HashSet<i64>,
     new_aliases: Vec<alias::ActiveModel>,
     new_sessions: Vec<session::ActiveModel>,
     /// Conversations that became part of another one within this batch.
@@ -214,8 +217,9 @@ impl Lookup {
             return Ok(self.lines.get(&line).cloned());
         }
         let session = self.begin_session(scope, contact, person.told.now, person.number);
-        let found =
-            Found { conversation: session.conversation, contact: session.contact, fresh: Some(session) };
+        let (conversation, contact) = (session.conversation, session.contact);
+        let fresh = self.begun.contains(&contact.0).then_some(session);
+        let found = Found { conversation, contact, fresh };
         scope.after.learnt.push(Learnt::Line(line.clone(), found.conversation.0));
         self.lines.insert(line, found.clone());
         Ok(Some(found))
@@ -335,6 +339,7 @@ impl Lookup {
 
     fn begin_contact(&mut self, scope: &mut Scope<'_>, ids: &Identity, person: &Person<'_>) -> i64 {
         let id = scope.ids.next();
+        self.begun.insert(id);
         scope.tally.add(person.number, "contacts", 1);
         self.new_contacts.push(contact::ActiveModel {
             id: Set(id),
@@ -391,6 +396,8 @@ impl Lookup {
             state: None,
             snapshot: String::new(),
             handed_off: false,
+            handed_off_until: None,
+            consent: Consent::default(),
             timer_generation: 0,
             last_inbound_at: None,
         }

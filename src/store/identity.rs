@@ -90,7 +90,7 @@ async fn save_ids(scope: &Scope<'_>, contact: ContactId, ids: &Identity) -> Resu
         scope.now.into(),
         contact.0.into(),
     ];
-    execute(scope, sql, values).await
+    execute(scope, sql, values).await.map(drop)
 }
 
 /// Makes everyone who holds a conversation of this contact in memory read it again, and the sender take the new address.
@@ -126,7 +126,7 @@ pub(crate) async fn execute(
     scope: &Scope<'_>,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
-) -> Result<(), DbErr> {
+) -> Result<u64, DbErr> {
     let statement = Statement::from_sql_and_values(scope.tx.get_database_backend(), sql, values);
-    scope.tx.execute_raw(statement).await.map(drop)
+    Ok(scope.tx.execute_raw(statement).await?.rows_affected())
 }

@@ -97,7 +97,7 @@ async fn wishes(scope: &Scope<'_>, survivor: i64, losers: &[i64]) -> Result<(), 
     ];
     let sql = "update contact set name = $1, username = $2, opted_out_at = $3, opted_out_by = $4, \
                marketing_opted_out_at = $5, marketing_opted_out_by = $6, marketing_changed_at = $7 where id = $8";
-    execute(scope, sql, values).await
+    execute(scope, sql, values).await.map(drop)
 }
 
 /// The surviving contact had no conversation with this number: now it has this one.

@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use migration::MigratorTrait;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -25,10 +26,12 @@ mod accept;
 mod batch;
 mod bulk;
 mod connect;
+mod consent;
 mod counters;
 pub mod demo;
 mod directory;
 mod entity;
+mod gate;
 mod identity;
 mod media;
 mod merge;
@@ -46,8 +49,8 @@ pub use counters::response_bucket_ms;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use types::{
-    Accepted, Attempted, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing, QueueState,
-    Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
+    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
 };
 
 use batch::Reply;
@@ -95,6 +98,8 @@ pub struct Settings {
     pub directory_cache: usize,
     /// Accepted events that are not done, at the most.
     pub unfinished_max: i64,
+    /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
+    pub window_margin: Duration,
 }
 
 /// A handle on the store; cheap to clone.

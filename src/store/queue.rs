@@ -3,21 +3,12 @@
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Value};
 
 use crate::clock::Millis;
-use crate::domain::delivery::{Failure, Status};
+use crate::domain::delivery::{Failure, Refusal, Status};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::statuses::{self, Change, Gone};
-use crate::store::{Attempted, Settle, SettleOutcome, bulk, text};
-
-/// Writes down that these messages are about to be posted: from here on, a crash leaves them ambiguous. Returns those
-/// that were still to be sent.
-pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<MessageId>, DbErr> {
-    let sql = "update queue set state = 'claimed', attempts = attempts + 1 \
-               where state <> 'dead' and id in ({ids}) returning conversation_id, id";
-    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
-    Ok(gone(&rows)?.into_iter().map(|(_, id)| id).collect())
-}
+use crate::store::{Attempted, Hint, Settle, SettleOutcome, bulk, text};
 
 /// Writes down what became of attempts. A message that a status has settled meanwhile stays settled.
 pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result<(), DbErr> {
@@ -44,16 +35,16 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
             }
             SettleOutcome::Retry { due_at, attempt } => {
                 waiting.push(wait_row(settle, "ready", *due_at, attempt));
-                attempts.push(attempt_row(scope, settle, attempt));
+                attempts.push(attempt_row(scope, settle.id.0, attempt));
             }
             SettleOutcome::Ambiguous { until, attempt } => {
                 waiting.push(wait_row(settle, "ambiguous", *until, attempt));
-                attempts.push(attempt_row(scope, settle, attempt));
+                attempts.push(attempt_row(scope, settle.id.0, attempt));
                 changes.push(change(scope, settle, Status::Ambiguous, None, None));
             }
             SettleOutcome::Failed { attempt } => {
                 dead.push(settle.id.0);
-                attempts.push(attempt_row(scope, settle, attempt));
+                attempts.push(attempt_row(scope, settle.id.0, attempt));
                 failed.push(change(scope, settle, Status::GivenUp, None, Some(attempt.failure.clone())));
             }
         }
@@ -63,11 +54,9 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
     // One that a status has settled meanwhile has not failed, whatever became of this attempt.
     changes.extend(failed.into_iter().filter(|change| buried.iter().any(|(_, id)| id.0 == change.message)));
     let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
-               from v where queue.id = v.id and queue.state <> 'dead'";
+               from v where queue.id = v.id and queue.state in ('ready', 'claimed', 'ambiguous')";
     bulk::with_values(scope.tx, &["id", "state", "due_at", "reason"], waiting, set).await?;
-    for part in bulk::parts(&attempts) {
-        attempt::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    record(scope, &attempts).await?;
     statuses::apply(scope, &changes).await?;
     statuses::unpark(scope, &wamids).await
 }
@@ -87,8 +76,10 @@ pub(crate) async fn settled_by_status(
 /// response time here.
 async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "delete from queue where state <> 'dead' and id in ({ids}) \
-               returning conversation_id, id, phone_number_id, event_accepted_at";
-    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+               returning conversation_id, id, phone_number_id, event_accepted_at, state";
+    let mut rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+    // One that was sent, perhaps, and is held since: it is in no lane.
+    rows.retain(|row| row.try_get_by_index::<String>(4).is_ok_and(|state| state != "held"));
     for row in &rows {
         let (number, accepted_at): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
         scope.tally.add_response(&number, scope.now - accepted_at);
@@ -97,14 +88,48 @@ async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, Db
     close(scope, &rows)
 }
 
-async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
-    let sql = "update queue set state = 'dead' where state <> 'dead' and id in ({ids}) returning conversation_id, id";
+pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let sql = "update queue set state = 'dead' where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
     let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
     close(scope, &rows)
 }
 
+/// Takes messages out of the queue that will not be sent, in whatever state they wait.
+pub(crate) async fn drop_rows(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
+    let sql = "delete from queue where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
+    let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
+    close(scope, &rows)
+}
+
+/// A person does not want these sent any more. Those that may be under way stay; the answer is which ones went.
+pub(crate) async fn discard(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<MessageId>, DbErr> {
+    let waiting = "delete from queue where state = 'ready' and id in ({ids}) returning conversation_id, id";
+    let mut discarded = close(scope, &bulk::returning_ids(scope.tx, waiting, messages).await?)?;
+    let aside =
+        "delete from queue where state in ('held', 'dead') and id in ({ids}) returning conversation_id, id";
+    let lanes = discarded.clone();
+    discarded.extend(gone(&bulk::returning_ids(scope.tx, aside, messages).await?)?);
+    let failure = Refusal::Discarded.failure(None);
+    let changes: Vec<Change> = discarded
+        .iter()
+        .map(|(_, id)| Change {
+            message: id.0,
+            status: Status::GivenUp,
+            wamid: None,
+            at: scope.now,
+            error: Some(failure.clone()),
+            pricing: None,
+        })
+        .collect();
+    statuses::apply(scope, &changes).await?;
+    if !lanes.is_empty() {
+        scope.after.hints.push(Hint::Settled(lanes));
+    }
+    Ok(discarded.into_iter().map(|(_, id)| id).collect())
+}
+
 /// Notes that these rows are out of their lanes.
-fn close(scope: &mut Scope<'_>, rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
+pub(crate) fn close(scope: &mut Scope<'_>, rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
     let gone = gone(rows)?;
     for (conversation, _) in &gone {
         *scope.after.lanes.entry(conversation.0).or_default() -= 1;
@@ -154,10 +179,18 @@ fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted) -
     vec![settle.id.0.into(), state.into(), due_at.into(), text(&attempt.failure.to_string()).into()]
 }
 
-fn attempt_row(scope: &Scope<'_>, settle: &Settle, attempt: &Attempted) -> attempt::ActiveModel {
+/// Keeps these attempts.
+pub(crate) async fn record(scope: &Scope<'_>, attempts: &[attempt::ActiveModel]) -> Result<(), DbErr> {
+    for part in bulk::parts(attempts) {
+        attempt::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn attempt_row(scope: &Scope<'_>, message: i64, attempt: &Attempted) -> attempt::ActiveModel {
     attempt::ActiveModel {
         id: Set(scope.ids.next()),
-        message_id: Set(settle.id.0),
+        message_id: Set(message),
         at: Set(scope.now),
         outcome: Set(attempt.outcome.to_owned()),
         code: Set((attempt.failure.code != 0).then_some(attempt.failure.code)),

@@ -1,7 +1,7 @@
 //! What makes a lost hint a delay and not a loss: reading back what is accepted and not done, what is queued and not
 //! settled, and the session that a conversation starts from. Beside it, the attempts at a turn and their end in quarantine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{
@@ -16,6 +16,7 @@ use crate::domain::outbound::Priority;
 use crate::meta::webhook::{Body, parse_payload};
 use crate::store::KnownFlow;
 use crate::store::batch::Scope;
+use crate::store::consent::consent_of;
 use crate::store::entity::{contact, flow, message, queue, session, timer, webhook};
 use crate::store::read::identity;
 use crate::store::{Dispatch, Error, Hint, Outbound, QueueState, Session, Store, bulk, text};
@@ -161,7 +162,20 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
     Ok(highest)
 }
 
-/// How many queue rows that are not dead each conversation has.
+/// The conversations for which messages are held.
+pub(crate) async fn held(db: &DatabaseConnection) -> Result<HashSet<i64>, DbErr> {
+    let rows: Vec<i64> = queue::Entity::find()
+        .select_only()
+        .column(queue::Column::ConversationId)
+        .distinct()
+        .filter(queue::Column::State.eq("held"))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// How many queue rows that wait to leave or are under way each conversation has.
 pub(crate) async fn open_lanes(db: &DatabaseConnection) -> Result<HashMap<i64, i64>, DbErr> {
     let rows: Vec<(i64, i64)> = queue::Entity::find()
         .select_only()
@@ -252,6 +266,7 @@ fn input(row: &webhook::Model) -> Option<Input> {
 }
 
 fn session_of(row: session::Model, person: Option<contact::Model>) -> Session {
+    let consent = person.as_ref().map(consent_of).unwrap_or_default();
     let identity = person.map(identity).unwrap_or_default();
     Session {
         conversation: ConversationId(row.id),
@@ -263,12 +278,17 @@ fn session_of(row: session::Model, person: Option<contact::Model>) -> Session {
         state: row.state,
         snapshot: row.snapshot,
         handed_off: row.handed_off,
+        handed_off_until: row.handed_off_until,
+        consent,
         timer_generation: row.timer_generation,
         last_inbound_at: row.last_inbound_at,
     }
 }
 
-async fn outbound_of(db: &DatabaseConnection, rows: &[queue::Model]) -> Result<Vec<Outbound>, DbErr> {
+pub(crate) async fn outbound_of(
+    db: &impl ConnectionTrait,
+    rows: &[queue::Model],
+) -> Result<Vec<Outbound>, DbErr> {
     let messages = message::Entity::find()
         .filter(message::Column::Id.is_in(rows.iter().map(|row| row.id)))
         .all(db)

@@ -5,13 +5,15 @@
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
-use crate::domain::ids::ConversationId;
+use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::leaving::{Leaving, Passage};
 use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
+use crate::store::identity::execute;
 use crate::store::statuses::rank;
 use crate::store::{
-    Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, sql, text,
+    Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, consent, sql, text,
 };
 
 /// Commits `turns`, all of them or none.
@@ -27,6 +29,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
         }
         if turn.identity_changed {
             save_identity(scope, &turn.session).await?;
+        }
+        if let Some(change) = turn.consent {
+            consent::change(scope, turn.session.contact, change, Some(turn.session.conversation)).await?;
         }
         for (state, option) in &turn.chosen {
             scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
@@ -56,6 +61,7 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
         "state",
         "snapshot",
         "handed_off",
+        "handed_off_until",
         "timer_generation",
         "last_inbound_at",
         "updated_at",
@@ -71,6 +77,7 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
                 session.state.clone().into(),
                 session.snapshot.clone().into(),
                 session.handed_off.into(),
+                session.handed_off_until.into(),
                 session.timer_generation.into(),
                 session.last_inbound_at.into(),
                 scope.now.into(),
@@ -78,7 +85,7 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
         })
         .collect();
     let set = "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
-               handed_off = v.handed_off, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
+               handed_off = v.handed_off, handed_off_until = v.handed_off_until, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
                updated_at = v.updated_at from v where session.id = v.id and session.version = v.version - 1";
     let saved = bulk::with_values(scope.tx, &columns, rows, set).await?;
     if saved == turns.len() as u64 { Ok(()) } else { Err(Abort::Refused(Reply::Turn(TurnReply::Conflict))) }
@@ -129,7 +136,11 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
         // A message whose lane is empty leaves at once: write its claim with it, and save a transaction.
         let mut at_once = scope.claim_at_once && !scope.open_lanes.contains_key(&conversation.0);
         for outgoing in &turn.messages {
-            let claimed = std::mem::take(&mut at_once);
+            if !take_over(scope, outgoing).await? {
+                continue;
+            }
+            // What may not leave now is judged, and its reason written down, when it is claimed.
+            let claimed = std::mem::take(&mut at_once) && may_leave(scope, turn, outgoing);
             let state = if claimed { QueueState::Claimed } else { QueueState::Ready };
             messages.push(message_row(scope, turn, outgoing));
             let position = scope.ids.next();
@@ -149,14 +160,11 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
                 priority: outgoing.priority,
                 waited_ms: 0,
             });
+            *scope.after.lanes.entry(conversation.0).or_default() += 1;
             let number = &turn.session.phone_number_id;
             scope.tally.add(number, "out", 1);
             scope.tally.add(number, &format!("out:{}", outgoing.message.kind()), 1);
             scope.tally.add(number, "status:queued", 1);
-        }
-        if !turn.messages.is_empty() {
-            *scope.after.lanes.entry(conversation.0).or_default() +=
-                i64::try_from(turn.messages.len()).unwrap_or(0);
         }
     }
     for part in bulk::parts(&messages) {
@@ -169,6 +177,31 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
         scope.after.hints.push(Hint::Queued(outbound));
     }
     Ok(())
+}
+
+/// Whether the message may leave at this moment, as far as the turn knows.
+fn may_leave(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> bool {
+    let leaving = Leaving {
+        free_form: needs_window(&outgoing.message),
+        marketing: outgoing.marketing,
+        despite_opt_out: outgoing.despite_opt_out,
+        outside: &outgoing.outside,
+        consent: turn.session.consent,
+        last_inbound_at: turn.session.last_inbound_at,
+    };
+    leaving.judge(scope.now, scope.window_margin) == Passage::Go
+}
+
+/// Puts a message in the place of the dead one that it is sent again for. False when that one is dead no more: somebody was
+/// faster.
+async fn take_over(scope: &Scope<'_>, outgoing: &Outgoing) -> Result<bool, DbErr> {
+    let Some(MessageId(dead)) = outgoing.resend_of else { return Ok(true) };
+    let gone = execute(scope, "delete from queue where state = 'dead' and id = $1", [dead.into()]).await?;
+    if gone > 0 {
+        let successor = "update message set resent_as = $1 where id = $2";
+        execute(scope, successor, [outgoing.id.0.into(), dead.into()]).await?;
+    }
+    Ok(gone > 0)
 }
 
 fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::ActiveModel {
@@ -196,6 +229,8 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::
         delivered_at: Set(None),
         read_at: Set(None),
         failed_at: Set(None),
+        resend_of: Set(outgoing.resend_of.map(|id| id.0)),
+        resent_as: Set(None),
     }
 }
 

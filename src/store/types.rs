@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::clock::Millis;
+use crate::domain::consent::{Change, Consent};
 use crate::domain::contact::{Address, Identity};
-use crate::domain::delivery::{Failure, StatusUpdate};
+use crate::domain::delivery::{Failure, Refusal, StatusUpdate};
 use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
@@ -57,6 +58,15 @@ pub enum IncomingBody {
         target: Target,
         /// What.
         command: Command,
+    },
+    /// A person told Meta whether they want marketing messages.
+    Preference {
+        /// Our number, if told.
+        phone_number_id: Option<String>,
+        /// The person.
+        identity: Identity,
+        /// What they want.
+        change: Change,
     },
     /// A wait of a conversation is over.
     Timer {
@@ -148,6 +158,10 @@ pub struct Session {
     pub snapshot: String,
     /// Whether a person has taken over from the bot.
     pub handed_off: bool,
+    /// When the bot answers again by itself, where someone has said so.
+    pub handed_off_until: Option<Millis>,
+    /// What the person wants to be sent.
+    pub consent: Consent,
     /// Which wait the next timer has to be for.
     pub timer_generation: i64,
     /// When the person last wrote: the 24-hour window counts from here.
@@ -173,6 +187,8 @@ pub struct Turn {
     pub writes: Vec<SqlWrite>,
     /// Menu options that were chosen: state and label.
     pub chosen: Vec<(String, String)>,
+    /// The person opted out or in.
+    pub consent: Option<Change>,
 }
 
 /// A message that a turn says.
@@ -291,6 +307,21 @@ impl QueueState {
     }
 }
 
+/// What the gate said of a message that wanted to leave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claim {
+    /// It may be posted: the claim is on disk.
+    Admitted,
+    /// It may be posted, as this template.
+    AdmittedAs(Arc<Message>),
+    /// It waits until the person writes.
+    Held,
+    /// It does not go, for this reason, which is written down.
+    Withheld(Refusal),
+    /// It is not to be sent any more: a status has settled it, or a person discarded it.
+    Gone,
+}
+
 /// A message on its way out.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -365,7 +396,7 @@ pub enum SettleOutcome {
 /// An attempt that did not end with Meta's id.
 #[derive(Debug, Clone)]
 pub struct Attempted {
-    /// `refused`, `not_sent`, `ambiguous` or `given_up`.
+    /// `refused`, `not_sent`, `ambiguous`, `given_up`, or `withheld` where we did not try.
     pub outcome: &'static str,
     /// Why, in Meta's words where Meta spoke.
     pub failure: Failure,

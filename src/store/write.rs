@@ -1,10 +1,13 @@
 //! What can be asked of the writer, one method each. Every one returns after the commit.
 
 use crate::clock::Millis;
-use crate::domain::ids::{EventId, MessageId};
+use crate::domain::consent::Change;
+use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::store::batch::Reply;
 use crate::store::writer::Request;
-use crate::store::{Accepted, Error, Incoming, KnownFlow, Reservation, Settle, Store, Turn, TurnReply};
+use crate::store::{
+    Accepted, Claim, Error, Incoming, KnownFlow, Reservation, Settle, Store, Turn, TurnReply,
+};
 
 impl Store {
     /// Accepts `incoming`, all or nothing: when this returns, each of them is on disk. The answers are in the order of
@@ -30,16 +33,35 @@ impl Store {
         }
     }
 
-    /// Writes down that these messages are about to be posted, and returns those that are still to be: one that a status
-    /// has settled meanwhile is not.
+    /// Asks whether `message` may be posted now, and writes down that it is about to be, or why it is not.
     ///
     /// # Errors
     /// When the database refuses: do not post.
-    pub async fn claim(&self, messages: Vec<MessageId>) -> Result<Vec<MessageId>, Error> {
-        match self.ask(Request::Claim(messages)).await? {
-            Reply::Claimed(messages) => Ok(messages),
+    pub async fn claim(&self, message: MessageId) -> Result<Claim, Error> {
+        match self.ask(Request::Claim(message)).await? {
+            Reply::Claimed(claim) => Ok(claim),
             _ => Err(Error::Closed),
         }
+    }
+
+    /// Takes messages out of the queue that wait in it, are held or failed, and returns those that went: what may be under
+    /// way stays.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn discard(&self, messages: Vec<MessageId>) -> Result<Vec<MessageId>, Error> {
+        match self.ask(Request::Discard(messages)).await? {
+            Reply::Discarded(messages) => Ok(messages),
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// Keeps what a person wants to be sent. False when there is no such person, or a newer word of theirs is known.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn change_consent(&self, contact: ContactId, change: Change) -> Result<bool, Error> {
+        self.changed(Request::Consent(contact, change)).await
     }
 
     /// Writes down what became of an attempt to send.

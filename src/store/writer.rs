@@ -8,20 +8,22 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Ids, Millis};
-use crate::domain::ids::{EventId, MessageId};
+use crate::domain::consent::Change;
+use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
 use crate::store::{
-    Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
-use crate::store::{accept, media, queue, recovery, sql, turn};
+use crate::store::{accept, consent, gate, media, queue, recovery, sql, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -30,10 +32,14 @@ pub(crate) enum Request {
     Accept(Vec<Incoming>, #[expect(dead_code, reason = "held until the job is answered")] Reservation),
     /// Commit this turn.
     Turn(Box<Turn>),
-    /// These messages are about to be posted.
-    Claim(Vec<MessageId>),
+    /// This message wants to be posted.
+    Claim(MessageId),
     /// What became of this attempt.
     Settle(Box<Settle>),
+    /// These messages are not wanted any more.
+    Discard(Vec<MessageId>),
+    /// What a person wants to be sent.
+    Consent(ContactId, Change),
     /// A turn for this event is about to be tried again; answers how often that was so.
     Attempt(EventId),
     /// This event is put aside, for this reason.
@@ -89,8 +95,11 @@ pub(crate) struct Writer {
     hints: mpsc::UnboundedSender<Hint>,
     metrics: Metrics,
     directory: Directory,
-    /// Queue rows that are not dead, by conversation.
+    /// Queue rows that wait to leave or are under way, by conversation.
     open_lanes: HashMap<i64, i64>,
+    /// Conversations for which messages may be held.
+    held: HashSet<i64>,
+    window_margin: Duration,
 }
 
 impl Writer {
@@ -113,6 +122,8 @@ impl Writer {
             metrics,
             directory: Directory::new(settings.directory_cache),
             open_lanes: HashMap::new(),
+            held: HashSet::new(),
+            window_margin: settings.window_margin,
         }
     }
 
@@ -122,6 +133,12 @@ impl Writer {
             Ok(lanes) => self.open_lanes = lanes,
             Err(error) => {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
+            }
+        }
+        match recovery::held(&self.db).await {
+            Ok(held) => self.held = held,
+            Err(error) => {
+                tracing::error!(%error, "cannot read what is held; it is held until the next start")
             }
         }
         let mut jobs = Vec::with_capacity(self.batch_max);
@@ -164,6 +181,8 @@ impl Writer {
             ids: &self.ids,
             directory: &mut self.directory,
             open_lanes: &self.open_lanes,
+            held: &self.held,
+            window_margin: self.window_margin,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             after: Aftermath::default(),
             tally: Tally::default(),
@@ -196,6 +215,9 @@ impl Writer {
             if let Some(open) = self.open_lanes.remove(&from) {
                 *self.open_lanes.entry(to).or_default() += open;
             }
+            if self.held.remove(&from) {
+                self.held.insert(to);
+            }
         }
         for (lane, delta) in after.lanes {
             let open = self.open_lanes.entry(lane).or_default();
@@ -204,6 +226,10 @@ impl Writer {
                 self.open_lanes.remove(&lane);
             }
         }
+        for conversation in after.released {
+            self.held.remove(&conversation);
+        }
+        self.held.extend(after.held);
         match after.open_counted {
             Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
@@ -249,16 +275,24 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
 
     let settles: Vec<&Settle> = jobs.iter().filter_map(|job| job.request.settle()).collect();
     queue::settle(scope, &settles).await?;
-    let claims: Vec<i64> = jobs.iter().flat_map(|job| job.request.claims()).map(|id| id.0).collect();
-    let claimed: HashSet<MessageId> = queue::claim(scope, &claims).await?.into_iter().collect();
-    for i in indices(jobs, |request| matches!(request, Request::Claim(_))) {
-        let wanted = jobs[i].request.claims().iter().copied();
-        replies[i] = Reply::Claimed(wanted.filter(|id| claimed.contains(id)).collect());
+    let claims: Vec<i64> = jobs.iter().filter_map(|job| job.request.claim()).map(|id| id.0).collect();
+    let mut claimed = gate::claim(scope, &claims).await?;
+    for (job, reply) in jobs.iter().zip(&mut replies) {
+        if let Some(id) = job.request.claim() {
+            *reply = Reply::Claimed(claimed.remove(&id.0).unwrap_or(Claim::Gone));
+        }
     }
 
     for (job, reply) in jobs.iter().zip(&mut replies) {
         match &job.request {
             Request::Accept(..) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
+            Request::Discard(messages) => {
+                let messages: Vec<i64> = messages.iter().map(|id| id.0).collect();
+                *reply = Reply::Discarded(queue::discard(scope, &messages).await?);
+            }
+            Request::Consent(contact, change) => {
+                *reply = Reply::Changed(consent::change(scope, *contact, *change, None).await?);
+            }
             Request::Attempt(event) => *reply = Reply::Attempts(recovery::attempt(scope, *event).await?),
             Request::Quarantine(event, reason) => {
                 *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
@@ -301,7 +335,7 @@ impl Request {
         if let Self::Settle(settle) = self { Some(settle) } else { None }
     }
 
-    fn claims(&self) -> &[MessageId] {
-        if let Self::Claim(ids) = self { ids } else { &[] }
+    fn claim(&self) -> Option<MessageId> {
+        if let Self::Claim(id) = self { Some(*id) } else { None }
     }
 }

@@ -77,6 +77,8 @@ label! {
         NotSent = "not_sent",
         /// Whether Meta took it is not known.
         Ambiguous = "ambiguous",
+        /// We did not make it: the window is closed, or the person has opted out.
+        Withheld = "withheld",
         /// Failed for good.
         Failed = "failed",
     }

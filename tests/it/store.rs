@@ -13,8 +13,8 @@ use switchboard::domain::outbound::Message;
 use switchboard::meta::webhook::{Body, parse};
 use switchboard::store::read::{MessageFilter, Page, StoredMessage};
 use switchboard::store::{
-    self, Accepted, Attempted, Dispatch, Error, Hint, Incoming, IncomingBody, Outbound, Outgoing, QueueState,
-    Session, Settings, Settle, SettleOutcome, SqlWrite, Store, TimerChange, Turn, TurnReply,
+    self, Accepted, Attempted, Claim, Dispatch, Error, Hint, Incoming, IncomingBody, Outbound, Outgoing,
+    QueueState, Session, Settings, Settle, SettleOutcome, SqlWrite, Store, TimerChange, Turn, TurnReply,
 };
 use switchboard::telemetry::Metrics;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -35,6 +35,7 @@ fn settings(database: &Database, migrate: bool) -> Settings {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        window_margin: Duration::from_secs(60),
     }
 }
 
@@ -94,12 +95,18 @@ fn turn(store: &Store, event: Accepted, session: &Session, texts: &[&str]) -> Tu
     Turn {
         event: event.id,
         accepted_at: NOW,
-        session: Session { version: session.version + 1, state: Some("here".to_owned()), ..session.clone() },
+        session: Session {
+            version: session.version + 1,
+            state: Some("here".to_owned()),
+            last_inbound_at: Some(NOW),
+            ..session.clone()
+        },
         identity_changed: false,
         messages: texts.iter().map(say).collect(),
         timer: TimerChange::Keep,
         writes: Vec::new(),
         chosen: Vec::new(),
+        consent: None,
     }
 }
 
@@ -259,7 +266,7 @@ on_both!(an_attempt_to_send_ends_as_what_became_of_it, async |database: Database
     let again = store.outbound().await.unwrap().remove(0);
     assert_eq!((again.state, again.due_at, again.attempts), (QueueState::Ready, NOW + MINUTE, 1));
     assert_eq!(message(&store, late.id).await.status, Status::Queued);
-    assert_eq!(store.claim(vec![late.id]).await.unwrap(), [late.id]);
+    assert_eq!(store.claim(late.id).await.unwrap(), Claim::Admitted);
     assert_eq!(store.outbound().await.unwrap()[0].attempts, 2);
 
     store
@@ -268,9 +275,7 @@ on_both!(an_attempt_to_send_ends_as_what_became_of_it, async |database: Database
         .unwrap();
     let failed = message(&store, late.id).await;
     assert_eq!((failed.status, failed.error.unwrap().code), (Status::GivenUp, 131_026));
-    assert!(
-        store.outbound().await.unwrap().is_empty() && store.claim(vec![late.id]).await.unwrap().is_empty()
-    );
+    assert!(store.outbound().await.unwrap().is_empty() && store.claim(late.id).await.unwrap() == Claim::Gone);
     assert_eq!(store.backlog().await.unwrap().by_state, BTreeMap::from([("dead".to_owned(), 1)]));
 });
 
@@ -288,9 +293,7 @@ on_both!(a_status_that_carries_our_id_settles_what_nobody_knew, async |database:
     let stored = message(&store, lost.id).await;
     assert_eq!((stored.status, stored.wamid.as_deref()), (Status::Sent, Some("wamid.out")));
     assert_eq!(stored.sent_at, Some(1_795_337_400_000));
-    assert!(
-        store.outbound().await.unwrap().is_empty() && store.claim(vec![lost.id]).await.unwrap().is_empty()
-    );
+    assert!(store.outbound().await.unwrap().is_empty() && store.claim(lost.id).await.unwrap() == Claim::Gone);
 
     // Our own answer comes late and says less.
     store.settle(settle(&lost, SettleOutcome::Accepted { wamid: "wamid.out".to_owned() })).await.unwrap();

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::outbound::{Message, Priority};
+use crate::domain::window::Outside;
 
 fn hello() -> Value {
-    json!({"to": "+49 170 1111111", "type": "text", "body": "hello"})
+    json!({"to": "+49 170 1111111", "type": "text", "body": "hello", "outside_window": "wait"})
 }
 
 fn send(body: Value, key: Option<&str>) -> TestRequest {
@@ -33,6 +34,7 @@ async fn a_send_is_an_accepted_event_that_carries_the_message() {
         message: Message::text("hello").unwrap(),
         reply_to: None,
         priority: Priority::Reply,
+        outside: Outside::Wait,
         resend_of: None,
     };
     assert_eq!(*events[0].input, Input::Command(wanted));
@@ -43,7 +45,7 @@ async fn a_send_is_an_accepted_event_that_carries_the_message() {
 #[actix_web::test]
 async fn a_person_without_a_phone_can_be_written_to() {
     let house = House::new().await;
-    let body = json!({"user_id": "US.1349", "phone_number_id": NUMBER, "type": "text", "body": "hello"});
+    let body = json!({"user_id": "US.1349", "phone_number_id": NUMBER, "type": "text", "body": "hello", "outside_window": "wait"});
     assert_eq!(house.call(send(body, None)).await.status, 202);
     assert_eq!(house.get("/api/whatsapp/contacts").await.json()["data"][0]["user_id"], "US.1349");
 }
@@ -120,9 +122,11 @@ async fn a_conversation_is_handed_off_released_and_reset_by_events() {
     let house = House::new().await;
     let (conversation, _) = house.sends(hello()).await;
     let path = format!("/api/whatsapp/conversations/{conversation}");
-    for (action, command) in
-        [("handoff", Command::HandOff), ("release", Command::Release), ("reset", Command::Reset)]
-    {
+    for (action, command) in [
+        ("handoff", Command::HandOff { until: None }),
+        ("release", Command::Release),
+        ("reset", Command::Reset),
+    ] {
         let answer = house.call(post(&format!("{path}/{action}"))).await;
         let json = answer.json();
         assert_eq!(answer.status, 202, "{json}");

@@ -95,6 +95,7 @@ fn settings(folder: &TempDir) -> Settings {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        window_margin: Duration::from_secs(60),
     }
 }
 
@@ -118,6 +119,7 @@ fn deps(store: Store) -> Deps {
         }]),
         library: Library { vault: Vault::in_memory(), limits: limits() },
         metrics: Metrics::new(),
+        window_margin: Duration::from_secs(60),
         health: Arc::new(Vec::new),
     }
 }
@@ -204,13 +206,15 @@ impl House {
             timer: TimerChange::Keep,
             writes: Vec::new(),
             chosen: vec![("main_menu".into(), "Orders".into())],
+            consent: None,
         };
         assert_eq!(self.store().commit_turn(turn).await.unwrap(), TurnReply::Committed);
         message_id
     }
 
     /// A message that waits to be sent, made through the API.
-    async fn sends(&self, body: Value) -> (ConversationId, MessageId) {
+    async fn sends(&self, mut body: Value) -> (ConversationId, MessageId) {
+        body["outside_window"] = "wait".into();
         let answer = self.call(post("/api/whatsapp/send").set_json(body)).await;
         assert_eq!(answer.status, 202, "{:?}", answer.body);
         let conversation = id_of::<ConversationId>(&answer.json()["conversation_id"]);

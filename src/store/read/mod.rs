@@ -9,7 +9,7 @@ pub use events::StoredEvent;
 pub(crate) use messages::inbound_content;
 pub use messages::{MessageFilter, StoredMessage};
 pub(in crate::store) use people::identity;
-pub use people::{StoredContact, StoredConversation};
+pub use people::{Standing, StoredContact, StoredConversation};
 pub use statistics::{Backlog, Statistics};
 
 /// Which page: up to `limit` rows below `before`, newest first.

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{Page, page};
 use crate::clock::Millis;
+use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::Alias;
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::store::consent::consent_of;
 use crate::store::entity::{alias, contact, session};
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, Target, gate, text};
 
 /// A stored person.
 #[derive(Debug, Clone)]
@@ -19,12 +21,21 @@ pub struct StoredContact {
     pub id: ContactId,
     /// Who they are.
     pub identity: Identity,
-    /// When they asked for silence.
-    pub opted_out_at: Option<Millis>,
+    /// What they want to be sent.
+    pub consent: Consent,
     /// When they first wrote or were written to.
     pub created_at: Millis,
     /// All ids under which they are found, those that they had earlier among them.
     pub aliases: Vec<Alias>,
+}
+
+/// Whether and what a person may be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What they want.
+    pub consent: Consent,
+    /// When they last wrote: the 24-hour window counts from here.
+    pub last_inbound_at: Option<Millis>,
 }
 
 /// A stored conversation.
@@ -44,6 +55,8 @@ pub struct StoredConversation {
     pub state: Option<String>,
     /// Whether a person has taken over.
     pub handed_off: bool,
+    /// When the bot answers again by itself, where someone has said so.
+    pub handed_off_until: Option<Millis>,
     /// When the person last wrote.
     pub last_inbound_at: Option<Millis>,
     /// When it began.
@@ -77,11 +90,65 @@ impl Store {
             let view = |row: contact::Model| StoredContact {
                 id: ContactId(row.id),
                 aliases: aliases.remove(&row.id).unwrap_or_default(),
-                opted_out_at: row.opted_out_at,
+                consent: consent_of(&row),
                 created_at: row.created_at,
                 identity: identity(row),
             };
             Ok(rows.into_iter().map(view).collect())
+        })
+        .await
+    }
+
+    /// A person by their id, or by the one whom they turned out to be.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_contact(&self, id: ContactId) -> Result<Option<StoredContact>, Error> {
+        let merged = self.read(move |db| async move {
+            let row = contact::Entity::find_by_id(id.0).one(&db).await?;
+            Ok(row.map(|row| row.merged_into.unwrap_or(row.id)))
+        });
+        let Some(id) = merged.await? else { return Ok(None) };
+        let page = Page { before: Some(id.saturating_add(1)), limit: 1 };
+        Ok(self.list_contacts(page).await?.into_iter().find(|contact| contact.id.0 == id))
+    }
+
+    /// What is known of the person in a conversation that may or may not exist yet: when they last wrote to this number, and
+    /// what they want to be sent.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn standing(&self, target: &Target) -> Result<Standing, Error> {
+        let target = target.clone();
+        self.read(move |db| async move {
+            let line = match &target {
+                Target::Conversation(id) => {
+                    let row = session::Entity::find_by_id(id.0).one(&db).await?;
+                    match row.as_ref().and_then(|row| row.merged_into) {
+                        Some(into) => session::Entity::find_by_id(into).one(&db).await?,
+                        None => row,
+                    }
+                }
+                Target::Person { phone_number_id, identity } => {
+                    let Some(contact) = owner(&db, identity).await? else { return Ok(Standing::default()) };
+                    let line = session::Entity::find()
+                        .filter(session::Column::ContactId.eq(contact))
+                        .filter(session::Column::PhoneNumberId.eq(phone_number_id.as_str()));
+                    let Some(line) = line.one(&db).await? else {
+                        let person = contact::Entity::find_by_id(contact).one(&db).await?;
+                        let consent = person.as_ref().map(consent_of).unwrap_or_default();
+                        return Ok(Standing { consent, last_inbound_at: None });
+                    };
+                    Some(line)
+                }
+            };
+            let Some(line) = line else { return Ok(Standing::default()) };
+            let person = contact::Entity::find_by_id(line.contact_id).one(&db).await?;
+            let newest = gate::newest_inbound(&db, line.id).await?;
+            Ok(Standing {
+                consent: person.as_ref().map(consent_of).unwrap_or_default(),
+                last_inbound_at: line.last_inbound_at.max(newest),
+            })
         })
         .await
     }
@@ -115,6 +182,7 @@ impl Store {
                 version: row.version,
                 state: row.state,
                 handed_off: row.handed_off,
+                handed_off_until: row.handed_off_until,
                 last_inbound_at: row.last_inbound_at,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
@@ -124,6 +192,17 @@ impl Store {
         })
         .await
     }
+}
+
+/// The contact to whom any of these ids leads.
+async fn owner(db: &DatabaseConnection, identity: &Identity) -> Result<Option<i64>, Error> {
+    for (kind, id) in identity.aliases() {
+        let row = alias::Entity::find_by_id((text(id), kind.as_str().to_owned())).one(db).await?;
+        if let Some(row) = row {
+            return Ok(Some(row.contact_id));
+        }
+    }
+    Ok(None)
 }
 
 /// Who a row says that a person is.
