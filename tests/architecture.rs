@@ -20,7 +20,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("sender", &["clock", "domain", "telemetry", "config", "meta", "store", "media"]),
     ("router", &["clock", "domain", "telemetry", "config", "store", "conversation"]),
     ("webhook", &["clock", "domain", "telemetry", "config", "meta", "store"]),
-    ("api", &["clock", "domain", "telemetry", "config", "store", "media"]),
+    ("api", &["clock", "domain", "telemetry", "config", "meta", "store", "media"]),
     // Written from Meta's pages alone, so that a mistake in `meta` cannot hide behind the same mistake here.
     ("sandbox", &["clock"]),
     (

@@ -1,6 +1,7 @@
 //! From a client's wish to an accepted event, once per idempotency key.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
@@ -8,7 +9,7 @@ use super::problem::Problem;
 use crate::domain::delivery::Refusal;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
-use crate::domain::outbound::Priority;
+use crate::domain::outbound::{self, Fields, Priority};
 use crate::store::read::StoredEvent;
 use crate::store::{Incoming, IncomingBody, Store, Target};
 
@@ -76,11 +77,65 @@ pub(super) async fn accept_unless(
     }
 }
 
+/// A command that is the same however often it is given, because its key says so.
+pub(super) struct Asked {
+    pub(super) dedupe_key: String,
+    pub(super) target: Target,
+    pub(super) command: Command,
+}
+
+/// Accepts all of these in one commit. Of those that were given before, the command is the earlier one.
+pub(super) async fn accept_all(
+    store: &Store,
+    asked: Vec<Asked>,
+) -> Result<Vec<(Command, EventId, ConversationId)>, Problem> {
+    let room = store.reserve(asked.len()).ok_or_else(Problem::busy)?;
+    let mut incoming = Vec::with_capacity(asked.len());
+    for Asked { dedupe_key, target, command } in &asked {
+        let payload = Payload { request: request(target, command), command: command.clone() };
+        incoming.push(Incoming {
+            dedupe_key: dedupe_key.clone(),
+            payload: serde_json::to_string(&payload).map_err(|error| Problem::internal(&error.to_string()))?,
+            body: IncomingBody::Command { target: target.clone(), command: payload.command },
+        });
+    }
+    let accepted = store.accept(incoming, room).await?;
+    let mut receipts = Vec::with_capacity(asked.len());
+    for (asked, accepted) in asked.into_iter().zip(accepted) {
+        let (command, event, conversation) = if accepted.duplicate {
+            let earlier = store.find_event(&asked.dedupe_key).await?;
+            let event = earlier.ok_or_else(|| Problem::internal("an accepted event is not there"))?;
+            (stored(&event)?.command, event.id, event.conversation)
+        } else {
+            (asked.command, accepted.id, accepted.conversation)
+        };
+        let receipt = receipt(command, event, conversation)?;
+        receipts.push((receipt.command, receipt.event, receipt.conversation));
+    }
+    Ok(receipts)
+}
+
+/// The fields of a JSON object, or none where there is no body.
+pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Fields::new(serde_json::Map::new()));
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(Fields::new(fields)),
+        Ok(other) => Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other)))),
+        Err(error) => Err(Problem::malformed(format!("the body is not JSON: {error}"))),
+    }
+}
+
+fn stored(event: &StoredEvent) -> Result<Payload, Problem> {
+    serde_json::from_str(&event.payload).map_err(|error| {
+        Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id))
+    })
+}
+
 /// The receipt of the event that has the key already, if it is for the same request.
 fn earlier(event: &StoredEvent, wanted: &Payload) -> Result<Receipt, Problem> {
-    let stored: Payload = serde_json::from_str(&event.payload).map_err(|error| {
-        Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id))
-    })?;
+    let stored = stored(event)?;
     if stored.request != wanted.request {
         return Err(Problem::key_reused(IDEMPOTENCY_KEY));
     }

@@ -2,7 +2,7 @@
 //! `…/release`, `…/reset`.
 
 use actix_web::http::header::LOCATION;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -12,10 +12,15 @@ use super::page::Window;
 use super::params::Params;
 use super::problem::Problem;
 use super::view::ConversationView;
+use crate::clock::{HOUR, Millis, SECOND};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::outbound::Fields;
 use crate::store::read::{Page, StoredConversation};
 use crate::store::{Store, Target};
+
+/// The longest hand-off that ends by itself.
+const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
 
 #[derive(Serialize)]
 struct Asked {
@@ -55,13 +60,39 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(ConversationView::from(row)))
 }
 
-/// Handler: a person takes over.
+/// Handler: a person takes over, until the time in `{"until": "2027-01-31T18:00:00Z"}` or for `{"for_seconds": 7200}`; without
+/// either, until it is released.
 pub(super) async fn hand_off(
     request: HttpRequest,
     id: Path<String>,
+    body: Bytes,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
-    ask(&request, &id, &store, Command::HandOff { until: None }).await
+    let mut fields = command::fields(&body)?;
+    let until = until(&mut fields, store.clock().now())?;
+    fields.finish()?;
+    ask(&request, &id, &store, Command::HandOff { until }).await
+}
+
+/// When a hand-off that is asked for at `now` ends.
+fn until(fields: &mut Fields, now: Millis) -> Result<Option<Millis>, Problem> {
+    let given = fields.optional_text("until")?;
+    let seconds = fields.optional_integer("for_seconds")?;
+    let (field, until) = match (given, seconds) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(Problem::field("for_seconds", "give `until` or `for_seconds`, not both")),
+        (Some(text), None) => {
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
+                Problem::field("until", "`until` has to be a time such as 2027-01-31T18:00:00Z")
+            })?;
+            ("until", time.as_millisecond())
+        }
+        (None, Some(seconds)) => ("for_seconds", now.saturating_add(seconds.saturating_mul(SECOND))),
+    };
+    if (now + SECOND..=now + HAND_OFF_MAX).contains(&until) {
+        return Ok(Some(until));
+    }
+    Err(Problem::field(field, format!("`{field}` has to end the hand-off 1 second to 30 days from now")))
 }
 
 /// Handler: the bot answers again.

@@ -6,12 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::page::Window;
 use super::params::Params;
 use super::problem::Problem;
-use super::view::MessageView;
+use super::view::{MessageView, MessageWithAttempts};
 use crate::domain::contact::{is_user_id, phone_digits};
 use crate::domain::delivery::Status;
 use crate::domain::ids::MessageId;
 use crate::store::Store;
-use crate::store::read::MessageFilter;
+use crate::store::read::{MessageFilter, StoredMessage};
 
 const PARAMS: [&str; 8] =
     ["contact", "conversation", "phone_number_id", "direction", "type", "status", "limit", "cursor"];
@@ -31,10 +31,15 @@ pub(super) async fn one(
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
+    let row = find(&store, &id).await?;
+    let attempts = store.attempts(row.id).await?;
+    Ok(HttpResponse::Ok().json(MessageWithAttempts::new(row, attempts)))
+}
+
+pub(super) async fn find(store: &Store, id: &str) -> Result<StoredMessage, Problem> {
     let unknown = || Problem::not_found("id", format!("there is no message `{id}`"));
     let known: MessageId = id.parse().map_err(|_| unknown())?;
-    let row = store.find_message(known).await?.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().json(MessageView::from(row)))
+    store.find_message(known).await?.ok_or_else(unknown)
 }
 
 fn filter(params: &Params) -> Result<MessageFilter, Problem> {

@@ -29,6 +29,7 @@ mod metrics;
 mod page;
 mod params;
 mod problem;
+mod queue;
 mod send;
 mod stats;
 mod view;
@@ -132,7 +133,15 @@ fn routes(scope: actix_web::Scope) -> actix_web::Scope {
         .service(act("/whatsapp/send", send::send))
         .service(read("/whatsapp/messages", messages::list))
         .service(read("/whatsapp/messages/{id}", messages::one))
+        .service(act("/whatsapp/messages/{id}/resend", queue::resend))
+        .service(act("/whatsapp/messages/{id}/discard", queue::discard))
+        .service(read("/whatsapp/queue", queue::list))
+        .service(act("/whatsapp/queue/resend", queue::resend_many))
+        .service(act("/whatsapp/queue/discard", queue::discard_many))
         .service(read("/whatsapp/contacts", contacts::list))
+        .service(read("/whatsapp/contacts/{id}", contacts::one))
+        .service(act("/whatsapp/contacts/{id}/opt-out", contacts::opt_out))
+        .service(act("/whatsapp/contacts/{id}/opt-in", contacts::opt_in))
         .service(read("/whatsapp/conversations", conversations::list))
         .service(read("/whatsapp/conversations/{id}", conversations::one))
         .service(act("/whatsapp/conversations/{id}/handoff", conversations::hand_off))

@@ -9,7 +9,10 @@ use crate::clock::Millis;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
-use crate::store::read::{StoredContact, StoredConversation, StoredEvent, StoredMessage};
+use crate::meta::failure::cause;
+use crate::store::read::{
+    QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredEvent, StoredMessage,
+};
 use crate::store::{MediaState, StoredMedia};
 
 /// A time as clients see it.
@@ -46,6 +49,12 @@ pub(super) struct MessageView {
     reply_to: Option<String>,
     status: Status,
     error: Option<Failure>,
+    /// What is wrong and what helps, in a sentence.
+    cause: Option<&'static str>,
+    /// What Meta told of its price, as it came.
+    pricing: Option<Value>,
+    resend_of: Option<MessageId>,
+    resent_as: Option<MessageId>,
     created_at: Time,
     accepted_at: Option<Time>,
     sent_at: Option<Time>,
@@ -70,13 +79,85 @@ impl From<StoredMessage> for MessageView {
             wamid: row.wamid,
             reply_to: row.reply_to,
             status: row.status,
+            cause: row.error.as_ref().map(|error| cause(error.code)),
             error: row.error,
+            pricing: row.pricing,
+            resend_of: row.resend_of,
+            resent_as: row.resent_as,
             created_at: Time(row.created_at),
             accepted_at: row.accepted_at.map(Time),
             sent_at: row.sent_at.map(Time),
             delivered_at: row.delivered_at.map(Time),
             read_at: row.read_at.map(Time),
             failed_at: row.failed_at.map(Time),
+        }
+    }
+}
+
+/// One message, with the attempts at it that did not end with Meta's id.
+#[derive(Debug, Serialize)]
+pub(super) struct MessageWithAttempts {
+    #[serde(flatten)]
+    message: MessageView,
+    attempts: Vec<AttemptView>,
+}
+
+impl MessageWithAttempts {
+    pub(super) fn new(message: StoredMessage, attempts: Vec<StoredAttempt>) -> Self {
+        Self { message: message.into(), attempts: attempts.into_iter().map(AttemptView::from).collect() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptView {
+    at: Time,
+    outcome: String,
+    code: Option<i64>,
+    reason: String,
+    trace: Option<String>,
+}
+
+impl From<StoredAttempt> for AttemptView {
+    fn from(row: StoredAttempt) -> Self {
+        let StoredAttempt { at, outcome, code, reason, trace } = row;
+        Self { at: Time(at), outcome, code, reason, trace }
+    }
+}
+
+/// A message in the queue.
+#[derive(Debug, Serialize)]
+pub(super) struct QueuedView {
+    message_id: MessageId,
+    conversation_id: ConversationId,
+    phone_number_id: String,
+    state: &'static str,
+    r#type: String,
+    priority: &'static str,
+    attempts: i32,
+    /// When it is tried next; for one that is held, since when it is.
+    due_at: Time,
+    accepted_at: Time,
+    reason: Option<String>,
+    error: Option<Failure>,
+    /// What is wrong and what helps, in a sentence.
+    cause: Option<&'static str>,
+}
+
+impl From<QueuedMessage> for QueuedView {
+    fn from(row: QueuedMessage) -> Self {
+        Self {
+            message_id: row.id,
+            conversation_id: row.conversation,
+            phone_number_id: row.phone_number_id,
+            state: row.state.as_str(),
+            r#type: row.kind,
+            priority: row.priority.as_str(),
+            attempts: row.attempts,
+            due_at: Time(row.due_at),
+            accepted_at: Time(row.event_accepted_at),
+            reason: row.reason,
+            cause: row.error.as_ref().map(|error| cause(error.code)),
+            error: row.error,
         }
     }
 }

@@ -257,7 +257,7 @@ fn input(row: &webhook::Model) -> Option<Input> {
     match row.kind.as_str() {
         "message" => match parse_payload(&row.payload)?.body {
             Body::Message(message) => Some(Input::Message(message.accepted_as(EventId(row.id)))),
-            Body::Status(_) | Body::Other { .. } => None,
+            Body::Status(_) | Body::Preference(_) | Body::Other { .. } => None,
         },
         "command" => serde_json::from_str::<Command>(&row.payload).ok().map(Input::Command),
         "timer" => row.payload.parse().ok().map(|generation| Input::Timer { generation }),

@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::Secret;
+use crate::domain::consent::{By, Change, Scope};
 use crate::meta::signature::{self, AppSecret};
-use crate::meta::webhook::{Body, Item, parse};
+use crate::meta::webhook::{Body, Item, Preference, parse};
 use crate::store::{Incoming, IncomingBody, Store};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -194,6 +195,7 @@ fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
             kind: match body {
                 Body::Message(_) => "message".to_owned(),
                 Body::Status(_) => "status".to_owned(),
+                Body::Preference(_) => "user_preferences".to_owned(),
                 Body::Other { field } => field,
             },
             phone_number_id,
@@ -208,6 +210,10 @@ fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
             reason: "it does not say which number of ours it is for".to_owned(),
         },
         (Body::Status(update), phone_number_id) => IncomingBody::Status { phone_number_id, update },
+        (Body::Preference(Preference { person, opted_out, at }), phone_number_id) => {
+            let change = Change { scope: Scope::Marketing, opted_out, by: By::Meta, at };
+            IncomingBody::Preference { phone_number_id, identity: person, change }
+        }
         (Body::Other { field }, phone_number_id) => IncomingBody::Kept {
             kind: field,
             phone_number_id,

@@ -55,7 +55,7 @@ fn incoming(body: &[u8]) -> Vec<Incoming> {
                 IncomingBody::Message { phone_number_id: item.phone_number_id.unwrap(), message }
             }
             Body::Status(update) => IncomingBody::Status { phone_number_id: item.phone_number_id, update },
-            Body::Other { field } => panic!("{field}"),
+            other => panic!("{other:?}"),
         },
     };
     parse(body).unwrap().into_iter().map(bring).collect()

@@ -65,7 +65,8 @@ async fn the_same_request_with_the_same_key_happens_once_and_is_answered_alike()
     let first = house.call(send(hello(), Some("order-17"))).await;
     assert_eq!(first.status, 202);
     // The same number written otherwise is the same request; and a repetition needs no room.
-    let again = json!({"to": "491701111111", "type": "text", "body": "hello", "phone_number_id": NUMBER});
+    let again = json!({"to": "491701111111", "type": "text", "body": "hello", "phone_number_id": NUMBER,
+                       "outside_window": "wait"});
     let second = house.call(send(again, Some("order-17"))).await;
     assert_eq!((second.status, second.json()), (202, first.json()));
     let conversation = id_of(&first.json()["conversation_id"]);

@@ -185,7 +185,7 @@ async fn the_numbers_add_up() {
         "unique_contacts": 2,
         "response_time_ms": {"p50": null, "p95": null, "p99": null, "count": 0},
         "menu_options": [{"state": "main_menu", "option": "Orders", "count": 1}],
-        "queue": {"by_state": {"claimed": 1}, "oldest_age_seconds": 2.5},
+        "queue": {"by_state": {"ready": 1}, "oldest_age_seconds": 2.5},
         "unfinished_events": 1,
         "oldest_unfinished_age_seconds": 2.5,
         "quarantined_events": 1,

@@ -16,6 +16,7 @@ mod contacts;
 mod content;
 mod key;
 mod message;
+mod preference;
 mod split;
 mod status;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 use crate::domain::delivery::StatusUpdate;
 use crate::domain::inbound::InboundMessage;
 use crate::meta::object::Object;
+pub use preference::Preference;
 use split::Change;
 
 /// One thing that Meta told us.
@@ -52,6 +54,8 @@ pub enum Body {
     Message(InboundMessage),
     /// One of our messages went a step further.
     Status(StatusUpdate),
+    /// A person told WhatsApp whether they want our marketing messages.
+    Preference(Preference),
     /// Something to keep and not to act on.
     Other {
         /// Meta's field (`account_update`, …); `messages` and `statuses` for one of those that names nobody or nothing, or

@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::contacts::{self, Contacts};
-use super::{Body, Item, key, message, status};
+use super::{Body, Item, key, message, preference, status};
 use crate::meta::object::{self, Object};
 
 /// The field whose value holds messages, statuses and errors.
 const MESSAGES: &str = "messages";
+/// The field, and the list in it, of what people want to be sent.
+const PREFERENCES: &str = "user_preferences";
 /// The field of what has none.
 const UNKNOWN: &str = "unknown";
 
@@ -61,9 +63,6 @@ pub(super) fn change(change: &Change<'_>, items: &mut Vec<Item>) {
         return items.push(change.whole(None));
     };
     let number = value.object("metadata").and_then(|metadata| metadata.text("phone_number_id"));
-    if change.field != MESSAGES {
-        return items.push(change.whole(number));
-    }
     let before = items.len();
     let batch = Batch {
         change,
@@ -71,6 +70,15 @@ pub(super) fn change(change: &Change<'_>, items: &mut Vec<Item>) {
         metadata: value.get("metadata"),
         contacts: Contacts::read(&value.list("contacts")),
     };
+    if change.field == PREFERENCES {
+        items.extend(value.list(PREFERENCES).into_iter().map(|raw| batch.preference(raw)));
+    }
+    if change.field != MESSAGES {
+        if items.len() == before {
+            items.push(change.whole(number));
+        }
+        return;
+    }
     let mut rest = String::new();
     for (name, raw) in value.fields() {
         if matches!(name, "messaging_product" | "metadata") || raw.get() == "null" {
@@ -144,6 +152,14 @@ impl<'a> Batch<'a> {
         let contact = self.contacts.find(&told, alone).map(|contact| contact.raw);
         let payload = self.payload(contact, "statuses", raw);
         self.item(dedupe_key, payload, Body::Status(update))
+    }
+
+    fn preference(&self, raw: &'a RawValue) -> Item {
+        let Some(preference) = Object::read(raw).and_then(|entry| preference::read(&entry)) else {
+            return self.raw(PREFERENCES, None, raw);
+        };
+        let dedupe_key = self.change.key(PREFERENCES, self.number.as_deref(), raw.get());
+        self.item(dedupe_key, self.payload(None, PREFERENCES, raw), Body::Preference(preference))
     }
 
     /// A message, status or error of which only the raw text is kept.

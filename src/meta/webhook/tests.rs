@@ -33,6 +33,7 @@ fn kinds(items: &[Item]) -> Vec<String> {
     let kind = |item: &Item| match &item.body {
         Body::Message(message) => message.content.kind().to_owned(),
         Body::Status(update) => format!("status {:?}", update.status),
+        Body::Preference(preference) => format!("preference {}", preference.opted_out),
         Body::Other { field } => format!("other {field}"),
     };
     items.iter().map(kind).collect()

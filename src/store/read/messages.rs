@@ -62,6 +62,12 @@ pub struct StoredMessage {
     pub status: Status,
     /// Why it failed.
     pub error: Option<Failure>,
+    /// What Meta told of its price, as it came.
+    pub pricing: Option<Value>,
+    /// The failed message in whose place it was sent.
+    pub resend_of: Option<MessageId>,
+    /// The message that was sent in its place.
+    pub resent_as: Option<MessageId>,
     /// When it was stored.
     pub created_at: Millis,
     /// When Meta took it.
@@ -181,6 +187,9 @@ fn stored_message(row: message::Model) -> StoredMessage {
         reply_to: row.reply_to,
         status,
         error: error.and_then(|text| serde_json::from_str(&text).ok()),
+        pricing: row.pricing.and_then(|text| serde_json::from_str(&text).ok()),
+        resend_of: row.resend_of.map(MessageId),
+        resent_as: row.resent_as.map(MessageId),
         created_at: row.created_at,
         accepted_at: row.accepted_at,
         sent_at: row.sent_at,

@@ -3,6 +3,7 @@
 mod events;
 mod messages;
 mod people;
+mod queue;
 mod statistics;
 
 pub use events::StoredEvent;
@@ -10,6 +11,7 @@ pub(crate) use messages::inbound_content;
 pub use messages::{MessageFilter, StoredMessage};
 pub(in crate::store) use people::identity;
 pub use people::{Standing, StoredContact, StoredConversation};
+pub use queue::{QueueFilter, QueuedMessage, StoredAttempt};
 pub use statistics::{Backlog, Statistics};
 
 /// Which page: up to `limit` rows below `before`, newest first.
