@@ -95,7 +95,8 @@ pub(super) async fn accept_all(
         let payload = Payload { request: request(target, command), command: command.clone() };
         incoming.push(Incoming {
             dedupe_key: dedupe_key.clone(),
-            payload: serde_json::to_string(&payload).map_err(|error| Problem::internal(&error.to_string()))?,
+            payload: serde_json::to_string(&payload)
+                .map_err(|error| Problem::internal(&error.to_string()))?,
             body: IncomingBody::Command { target: target.clone(), command: payload.command },
         });
     }
@@ -122,15 +123,16 @@ pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(Fields::new(fields)),
-        Ok(other) => Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other)))),
+        Ok(other) => {
+            Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other))))
+        }
         Err(error) => Err(Problem::malformed(format!("the body is not JSON: {error}"))),
     }
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {
-    serde_json::from_str(&event.payload).map_err(|error| {
-        Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id))
-    })
+    serde_json::from_str(&event.payload)
+        .map_err(|error| Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id)))
 }
 
 /// The receipt of the event that has the key already, if it is for the same request.

@@ -80,7 +80,9 @@ fn until(fields: &mut Fields, now: Millis) -> Result<Option<Millis>, Problem> {
     let seconds = fields.optional_integer("for_seconds")?;
     let (field, until) = match (given, seconds) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(Problem::field("for_seconds", "give `until` or `for_seconds`, not both")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("for_seconds", "give `until` or `for_seconds`, not both"));
+        }
         (Some(text), None) => {
             let time: jiff::Timestamp = text.parse().map_err(|_| {
                 Problem::field("until", "`until` has to be a time such as 2027-01-31T18:00:00Z")

@@ -49,9 +49,8 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
         phone_number_id: params.get("phone_number_id").map(str::to_owned),
         conversation: params
             .parsed("conversation", "the id of a conversation (`cnv_…`)", |id| id.parse().ok())?,
-        code: params.parsed("code", "an error code: Meta's, or one of ours below zero", |text| {
-            text.parse().ok()
-        })?,
+        code: params
+            .parsed("code", "an error code: Meta's, or one of ours below zero", |text| text.parse().ok())?,
     };
     let rows = store.list_queue(filter, window.page()).await?;
     Ok(window.answer::<_, QueuedView>(&request, &params, rows, |row| row.id.0))
@@ -70,7 +69,8 @@ pub(super) async fn resend(
     }
     let queued = store.find_queued(failed.id).await?;
     if queued.is_none_or(|queued| queued.state != QueueState::Dead) {
-        let detail = format!("{} has not failed, or was discarded; only a failed message is sent again", failed.id);
+        let detail =
+            format!("{} has not failed, or was discarded; only a failed message is sent again", failed.id);
         return Err(Problem::conflict(detail));
     }
     let asked = again(&store, failed)?;
@@ -143,7 +143,11 @@ pub(super) async fn discard_many(
 
 /// The failed messages that `{"phone_number_id": …, "conversation": …, "code": …, "limit": …}` means, the newest first, and
 /// whether there are more.
-async fn wanted(request: &HttpRequest, body: &[u8], store: &Store) -> Result<(Vec<MessageId>, bool), Problem> {
+async fn wanted(
+    request: &HttpRequest,
+    body: &[u8],
+    store: &Store,
+) -> Result<(Vec<MessageId>, bool), Problem> {
     Params::of(request, &[])?;
     let mut fields = command::fields(body)?;
     let filter = QueueFilter {
@@ -162,9 +166,10 @@ async fn wanted(request: &HttpRequest, body: &[u8], store: &Store) -> Result<(Ve
 
 fn limit(fields: &mut Fields) -> Result<usize, Problem> {
     let Some(limit) = fields.optional_integer("limit")? else { return Ok(PAGE_MAX) };
-    usize::try_from(limit).ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-        Problem::field("limit", format!("`limit` has to be a number from 1 to {PAGE_MAX}"))
-    })
+    usize::try_from(limit)
+        .ok()
+        .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        .ok_or_else(|| Problem::field("limit", format!("`limit` has to be a number from 1 to {PAGE_MAX}")))
 }
 
 fn conversation(id: &str) -> Result<ConversationId, Problem> {

@@ -50,7 +50,8 @@ mod tests {
         );
         let person = Identity::phone("491111111");
         assert_eq!(stop, Some(Preference { person, opted_out: true, at: 1_750_000_000_000 }));
-        let resume = r#"{"user_id":"US.1","category":"marketing_messages","value":"resume","timestamp":1750000000}"#;
+        let resume =
+            r#"{"user_id":"US.1","category":"marketing_messages","value":"resume","timestamp":1750000000}"#;
         assert!(preference(resume).is_some_and(|preference| !preference.opted_out));
         for odd in [
             r#"{"wa_id":"491111111","category":"marketing_messages","value":"perhaps","timestamp":1750000000}"#,

@@ -89,8 +89,8 @@ impl Store {
                     .select_only()
                     .column(message::Column::Id)
                     .filter(message::Column::ErrorCode.eq(code));
-                select = select
-                    .filter(queue::Column::Id.in_subquery(sea_orm::QueryTrait::into_query(failed)));
+                select =
+                    select.filter(queue::Column::Id.in_subquery(sea_orm::QueryTrait::into_query(failed)));
             }
             let rows = select.all(&db).await?;
             let messages: Vec<(i64, String, Option<String>)> = message::Entity::find()
