@@ -122,6 +122,7 @@ pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
         return Ok(Fields::new(serde_json::Map::new()));
     }
     match serde_json::from_slice(body) {
+        Ok(Value::Null) => Ok(Fields::new(serde_json::Map::new())),
         Ok(Value::Object(fields)) => Ok(Fields::new(fields)),
         Ok(other) => {
             Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other))))
