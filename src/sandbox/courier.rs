@@ -127,6 +127,11 @@ impl Courier {
         self.url.borrow().as_ref().map(ToString::to_string)
     }
 
+    /// The business account that webhooks speak of.
+    pub(super) fn account(&self) -> &str {
+        &self.number.business_account_id
+    }
+
     /// Queues updates behind what waits for their phones.
     pub(super) fn enqueue(&self, updates: impl IntoIterator<Item = Update>) {
         let mut lanes = lock(&self.lanes);

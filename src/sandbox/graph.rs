@@ -1,18 +1,19 @@
-//! The Graph API's side: `POST` and `GET /{version}/{phone_number_id}…`.
+//! The Graph API's side of messages: `POST /{version}/{phone_number_id}/messages`.
 //!
 //! The order of the checks is Meta's: who asks (190), about which number (100/33), is the request well formed (100,
-//! 131008, 131009), and then may it go out now (130429, 131056, 131047: [`super::limits`]). Error rules are met before the
-//! last, since an outage meets good requests, and what it stops uses up nothing.
+//! 131008, 131009), is there such a template (132000 and so on), and then may it go out now (130429, 131056, 131047:
+//! [`super::limits`]). Error rules are met before the last, since an outage meets good requests, and what it stops uses
+//! up nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::faults::{Faults, Outcome};
@@ -21,6 +22,7 @@ use super::lock;
 use super::payload::Number;
 use super::phones::Phones;
 use super::refusal::Refusal;
+use super::templates::Templates;
 use super::tokens::Tokens;
 use super::validate::{self, Outgoing, Recipient};
 use crate::clock::{Clock, Millis};
@@ -85,14 +87,36 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn check(&self, request: &HttpRequest, phone_number_id: &str) -> Result<(), Refusal> {
+    /// Passes those who have a token.
+    pub(super) fn check_token(&self, request: &HttpRequest) -> Result<(), Refusal> {
         let header = request.headers().get("Authorization").and_then(|value| value.to_str().ok());
-        self.tokens.check(header.and_then(|value| value.strip_prefix("Bearer ")))?;
-        if phone_number_id == self.number.phone_number_id {
-            return Ok(());
-        }
-        Err(Refusal::unknown_object(phone_number_id))
+        self.tokens.check(header.and_then(|value| value.strip_prefix("Bearer ")))
     }
+
+    /// Passes those who have a token and speak of our number.
+    pub(super) fn check(&self, request: &HttpRequest, phone_number_id: &str) -> Result<(), Refusal> {
+        self.check_object(request, phone_number_id, &self.number.phone_number_id)
+    }
+
+    /// Passes those who have a token and speak of our account.
+    pub(super) fn check_account(&self, request: &HttpRequest, account: &str) -> Result<(), Refusal> {
+        self.check_object(request, account, &self.number.business_account_id)
+    }
+
+    fn check_object(&self, request: &HttpRequest, asked: &str, ours: &str) -> Result<(), Refusal> {
+        self.check_token(request)?;
+        if asked == ours { Ok(()) } else { Err(Refusal::unknown_object(asked)) }
+    }
+}
+
+/// Everything that a request for a message passes by.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) gate: Gate,
+    pub(super) phones: Phones,
+    pub(super) templates: Templates,
+    pub(super) faults: Faults,
+    pub(super) record: Record,
 }
 
 /// What is done with a request in the end.
@@ -107,16 +131,15 @@ pub(super) async fn messages(
     request: HttpRequest,
     path: Path<(String, String)>,
     body: Bytes,
-    gate: Data<Gate>,
-    phones: Data<Phones>,
-    faults: Data<Faults>,
-    record: Data<Record>,
+    desk: Data<Desk>,
 ) -> HttpResponse {
+    let Desk { gate, phones, templates, faults, record } = &**desk;
     let body: Option<Value> = serde_json::from_slice(&body).ok();
     let checked = gate.check(&request, &path.1).and_then(|()| match &body {
         Some(body) => validate::check(body),
         None => Err(Refusal::of(100).details("The request body is not valid JSON.")),
     });
+    let checked = checked.and_then(|wanted| filled_in(wanted, templates));
     let mut wamid = None;
     let answer = match checked {
         Err(refusal) => refused(&refusal, &gate.limiter),
@@ -131,12 +154,27 @@ pub(super) async fn messages(
             }
         }
         Ok(validate::Request::Message(message)) => {
-            send(&message, &phones, &faults, &gate.limiter, &mut wamid).await
+            send(&message, phones, faults, &gate.limiter, &mut wamid).await
         }
     };
     let answered = if let Answer::Json(status, _) = &answer { Some(*status) } else { None };
     record.add(body.unwrap_or_default(), answered, wamid);
-    respond(answer, &faults).await
+    respond(answer, faults).await
+}
+
+/// A message whose template, if it has one, is there and filled in.
+fn filled_in(wanted: validate::Request, templates: &Templates) -> Result<validate::Request, Refusal> {
+    match wanted {
+        validate::Request::Message(mut message) => {
+            if let Some(wish) = &message.template
+                && let Some(content) = templates.fill(wish)?
+            {
+                message.content = content;
+            }
+            Ok(validate::Request::Message(message))
+        }
+        other @ validate::Request::MarkRead { .. } => Ok(other),
+    }
 }
 
 /// Delivers one message, unless an error rule has other plans.
@@ -171,9 +209,15 @@ async fn send(
         Some(Outcome::CutAfter) => Answer::Cut,
         Some(Outcome::HangAfter) => Answer::Hang,
         _ => {
-            let answer =
-                json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [{"id": id}]});
-            Answer::Json(200, answer)
+            let mut told = json!({"id": id});
+            // Only templates have one (Meta, "Send messages": the response).
+            if message.template.is_some() {
+                told["message_status"] = json!("accepted");
+            }
+            Answer::Json(
+                200,
+                json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [told]}),
+            )
         }
     }
 }
@@ -203,44 +247,16 @@ fn cut() -> HttpResponse {
     HttpResponse::Ok().streaming(failing)
 }
 
-/// The query of [`number`].
-#[derive(Deserialize)]
-pub(super) struct Fields {
-    fields: Option<String>,
-}
-
-/// `GET /{version}/{phone_number_id}?fields=a,b`: the number as Meta shows it.
-pub(super) async fn number(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    query: Query<Fields>,
-    gate: Data<Gate>,
-) -> HttpResponse {
-    if let Err(refusal) = gate.check(&request, &path.1) {
-        return respond_json(&refusal);
+/// The members of `node` that a request wants; its id is always among them.
+pub(super) fn fields(mut node: Value, wanted: Option<&str>) -> Value {
+    if let (Some(wanted), Some(members)) = (wanted, node.as_object_mut()) {
+        members.retain(|key, _| key == "id" || wanted.split(',').any(|field| field.trim() == key));
     }
-    let mut node = json!({
-        "id": gate.number.phone_number_id,
-        "display_phone_number": gate.number.display_phone_number,
-        "verified_name": "Local Meta",
-        "quality_rating": "GREEN",
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-        "throughput": {"level": "STANDARD"},
-    });
-    if let (Some(fields), Some(node)) = (&query.fields, node.as_object_mut()) {
-        node.retain(|key, _| key == "id" || fields.split(',').any(|field| field.trim() == key));
-    }
-    HttpResponse::Ok().json(node)
+    node
 }
 
-/// Any other Graph path.
-pub(super) async fn elsewhere(request: HttpRequest) -> HttpResponse {
-    let message = format!("Unknown path components: {}", request.path());
-    respond_json(&Refusal { status: 400, code: 2500, subcode: None, message, details: None })
-}
-
-fn respond_json(refusal: &Refusal) -> HttpResponse {
+/// Meta's error as the answer.
+pub(super) fn refuse(refusal: &Refusal) -> HttpResponse {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
     HttpResponse::build(status).json(refusal.body())
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,6 +19,7 @@ use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
 use super::said::{Media, Said};
 use super::server::{self, Errand, Parts};
 use super::settings::Settings;
+use super::templates::{BadTemplate, Templates};
 use super::tokens::Tokens;
 use crate::clock::Clock;
 
@@ -48,8 +50,8 @@ impl LocalMeta {
     /// Starts one on a thread of its own; it can be called on any runtime. It serves once this returns.
     ///
     /// # Errors
-    /// When the address is taken or not this machine's, the webhook address is not on this machine, or a demo phone's
-    /// number is none.
+    /// When the address is taken or not this machine's, the webhook address is not on this machine, a demo phone's
+    /// number is none, or a template's definition is not good.
     #[expect(
         clippy::unused_async,
         reason = "starting may come to wait for the server without a change for callers"
@@ -83,6 +85,10 @@ impl LocalMeta {
         for phone in &settings.phones {
             phones.add(phone).map_err(|error| invalid(&error))?;
         }
+        let templates = Templates::new(courier.clone(), clock.clone(), settings.any_template);
+        for template in &settings.templates {
+            templates.add(template).map_err(|error| invalid(&error))?;
+        }
         let parts = Parts {
             gate: Gate {
                 number,
@@ -91,6 +97,7 @@ impl LocalMeta {
                 first_token: settings.token.as_str().into(),
             },
             phones,
+            templates,
             faults: Faults::new(clock.clone()),
             record: Record::new(clock.clone()),
             courier,
@@ -297,6 +304,30 @@ impl LocalMeta {
     #[must_use]
     pub fn refusals(&self, code: u32) -> u64 {
         self.parts.gate.limiter.refusals().get(&code).copied().unwrap_or_default()
+    }
+
+    /// Every template as Meta lists it, in the order in which they came.
+    #[must_use]
+    pub fn templates(&self) -> Vec<Value> {
+        self.parts.templates.all()
+    }
+
+    /// Puts a template there that is approved already, without a webhook: a definition as Meta takes it, in which
+    /// examples can be left out. The answer is its id.
+    ///
+    /// # Errors
+    /// When Meta would not take it.
+    pub fn add_template(&self, definition: &Value) -> Result<String, BadTemplate> {
+        self.parts.templates.add(definition)
+    }
+
+    /// Tells a status event of Meta's about a template, such as `PAUSED`, `DISABLED` or `REINSTATED`, and sets the
+    /// status that comes with it.
+    ///
+    /// # Errors
+    /// When there is no such template or no such event.
+    pub fn set_template_status(&self, name: &str, language: &str, event: &str) -> Result<(), BadTemplate> {
+        self.parts.templates.change_named(name, language, event)
     }
 
     /// Makes a token valid beside those that are, for so long or without an end.

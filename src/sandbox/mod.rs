@@ -1,7 +1,7 @@
 //! The local Meta: a server on this machine that speaks the WhatsApp Cloud API over real HTTP, and phones to type on.
 //!
 //! Developers, tests and `switchboard sandbox` use it in place of an account with Meta. Towards the program under test it
-//! is the Graph API (`POST /{version}/{phone_number_id}/messages`) and the sender of signed webhooks; towards people and
+//! is the Graph API (messages and templates) and the sender of signed webhooks; towards people and
 //! scripts it is a page (`GET /`) and a small HTTP interface (`POST /phones/{wa_id}/messages`); towards tests it is a
 //! [`LocalMeta`].
 //!
@@ -9,6 +9,7 @@
 //! curl -d '{"text":"hi"}' localhost:8001/phones/4915112345001/messages      # waits for the replies and shows them
 //! curl -d '{"press":"track"}' localhost:8001/phones/4915112345001/messages  # a button or row, by id or title
 //! curl -d '{"times":{"next":3},"outcome":{"error":{"code":131000}}}' localhost:8001/rules
+//! curl -d '{"event":"PAUSED"}' localhost:8001/templates/{id}/status         # GET /templates lists them
 //! ```
 //!
 //! Called by the command line's `sandbox` and by tests. It deliberately shares nothing with `meta/`: it was written from
@@ -20,7 +21,7 @@
 //! - a send is either refused with Meta's error, or delivered exactly once, whatever then happens to its answer;
 //! - nothing in it is random but ids.
 //!
-//! Deliberately not here: media files and templates as objects.
+//! Deliberately not here: media files as objects.
 
 mod control;
 mod courier;
@@ -31,6 +32,7 @@ mod handle;
 mod interactive;
 mod levers;
 mod limits;
+mod nodes;
 mod page;
 mod param;
 mod payload;
@@ -39,6 +41,7 @@ mod refusal;
 mod said;
 mod server;
 mod settings;
+mod templates;
 mod tokens;
 mod validate;
 mod wire;
@@ -55,6 +58,7 @@ pub use limits::{Limits, PAIR_REFILL_MAX_MS, Window};
 pub use phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
 pub use said::Media;
 pub use settings::{DemoPhone, Settings};
+pub use templates::{BadTemplate, Review, TEMPLATES_MAX};
 
 /// Locks, whatever became of the thread that held the lock before: what is behind these locks is whole after every
 /// statement.

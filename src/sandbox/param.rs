@@ -20,8 +20,18 @@ impl<'a> Param<'a> {
         Self { path: String::new(), value }
     }
 
+    /// A value that stands at `path` in a request.
+    pub(super) fn at(path: &str, value: &'a Value) -> Self {
+        Self { path: path.to_owned(), value }
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The value itself.
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
     }
 
     fn path_of(&self, key: &str) -> String {

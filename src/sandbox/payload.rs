@@ -17,7 +17,7 @@ pub(super) struct Number {
 /// One thing to tell the receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Update {
-    /// The phone that it is about: the lane that keeps it in order.
+    /// The phone that it is about, or the account: the lane that keeps it in order.
     pub(super) phone: String,
     pub(super) wamid: String,
     pub(super) kind: Kind,
@@ -26,20 +26,20 @@ pub(super) struct Update {
     pub(super) item: Value,
 }
 
-/// The list of `value` in which an update stands.
+impl Update {
+    /// News of the account: the `value` of a field such as `message_template_status_update`, and when it happened.
+    pub(super) fn of_account(account: &str, field: &'static str, at: Millis, value: Value) -> Self {
+        let kind = Kind::Account { field, at };
+        Self { phone: account.to_owned(), wamid: String::new(), kind, contact: None, item: value }
+    }
+}
+
+/// Where an update stands: in a list of the number's `value`, or as the `value` of a field of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
     Status,
-}
-
-impl Kind {
-    fn list(self) -> &'static str {
-        match self {
-            Self::Message => "messages",
-            Self::Status => "statuses",
-        }
-    }
+    Account { field: &'static str, at: Millis },
 }
 
 /// A person as webhooks know them.
@@ -97,7 +97,8 @@ pub(super) fn status(
     }
     if matches!(status, Status::Sent | Status::Delivered) {
         item["pricing"] = if entry.content.kind == "template" {
-            json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "utility"})
+            let category = entry.content.category.as_deref().unwrap_or("utility");
+            json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": category})
         } else {
             json!({"billable": false, "pricing_model": "PMP", "type": "free_customer_service", "category": "service"})
         };
@@ -112,26 +113,39 @@ pub(super) fn status(
 }
 
 /// Meta's envelope around `updates`. Neighbours of one phone and kind share a `changes[]` item, so that `contacts[]`
-/// there is always about the one person.
+/// there is always about the one person. News of the account stand in an entry of their own, which alone has a time.
 pub(super) fn envelope(number: &Number, updates: &[Update]) -> Value {
     let alike = |a: &Update, b: &Update| a.phone == b.phone && a.kind == b.kind && a.contact == b.contact;
-    let changes: Vec<Value> = updates
-        .chunk_by(alike)
-        .map(|group| {
-            let mut value = json!({
-                "messaging_product": "whatsapp",
-                "metadata": {
-                    "display_phone_number": number.display_phone_number, "phone_number_id": number.phone_number_id,
-                },
-            });
-            if let Some(contact) = &group[0].contact {
-                value["contacts"] = json!([contact]);
-            }
-            value[group[0].kind.list()] = group.iter().map(|update| update.item.clone()).collect();
-            json!({"field": "messages", "value": value})
-        })
-        .collect();
-    json!({"object": "whatsapp_business_account", "entry": [{"id": number.business_account_id, "changes": changes}]})
+    let (mut changes, mut entries) = (Vec::new(), Vec::new());
+    for group in updates.chunk_by(alike) {
+        match group[0].kind {
+            Kind::Message => changes.push(change(number, "messages", group)),
+            Kind::Status => changes.push(change(number, "statuses", group)),
+            Kind::Account { field, at } => entries.extend(group.iter().map(|update| {
+                let changes = json!([{"field": field, "value": update.item}]);
+                json!({"id": number.business_account_id, "time": at.div_euclid(SECOND), "changes": changes})
+            })),
+        }
+    }
+    if !changes.is_empty() {
+        entries.insert(0, json!({"id": number.business_account_id, "changes": changes}));
+    }
+    json!({"object": "whatsapp_business_account", "entry": entries})
+}
+
+/// One item of `changes[]`: what a number has to tell of one phone.
+fn change(number: &Number, list: &str, group: &[Update]) -> Value {
+    let mut value = json!({
+        "messaging_product": "whatsapp",
+        "metadata": {
+            "display_phone_number": number.display_phone_number, "phone_number_id": number.phone_number_id,
+        },
+    });
+    if let Some(contact) = &group[0].contact {
+        value["contacts"] = json!([contact]);
+    }
+    value[list] = group.iter().map(|update| update.item.clone()).collect();
+    json!({"field": "messages", "value": value})
 }
 
 /// Times in messages and statuses are strings of Unix seconds.

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::courier::Courier;
-use super::entry::{Choice, Content, Entry, Side, Status};
+use super::entry::{Choice, Entry, Side, Status};
 use super::limits::{Admission, Limiter};
 use super::payload::{Person, Update, message, status};
 use super::refusal::Refusal;
-use super::said::Said;
+use super::said::{Said, Under};
 use super::validate::{Outgoing, Recipient, digits};
 use super::{DemoPhone, lock};
 use crate::clock::{Clock, Millis, SECOND};
@@ -385,7 +385,7 @@ impl Phone {
         let find = |same: &dyn Fn(&Choice) -> bool| {
             received().find_map(|entry| {
                 let choice = entry.content.options.iter().find(|choice| same(choice))?.clone();
-                Some((entry.wamid.clone(), Said::Pressed { choice, row: is_list(&entry.content) }))
+                Some((entry.wamid.clone(), Said::Pressed { choice, under: Under::of(&entry.content) }))
             })
         };
         let wanted_lower = wanted.to_lowercase();
@@ -399,10 +399,6 @@ impl Entry {
         self.from == Side::Business
             && matches!(self.status, Status::Accepted | Status::Sent | Status::Delivered)
     }
-}
-
-fn is_list(content: &Content) -> bool {
-    content.kind == "list"
 }
 
 fn number(phone: &str) -> Result<String, CannotSay> {

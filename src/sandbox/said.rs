@@ -33,6 +33,14 @@ impl Media {
     }
 }
 
+/// What something that can be pressed stood under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Under {
+    Buttons,
+    List,
+    Template,
+}
+
 /// One thing done on a phone.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Said {
@@ -41,7 +49,7 @@ pub(super) enum Said {
     /// Wants to press the button or row with this id or title; becomes [`Said::Pressed`] once it is found.
     Press(String),
     /// Pressed a button, or chose a row of a list.
-    Pressed { choice: Choice, row: bool },
+    Pressed { choice: Choice, under: Under },
     /// Sent a file.
     Media { media: Media, caption: Option<String> },
     /// Shared a place.
@@ -50,14 +58,32 @@ pub(super) enum Said {
     Reaction { wamid: String, emoji: String },
 }
 
+impl Under {
+    /// What stands under a message of this kind.
+    pub(super) fn of(content: &Content) -> Self {
+        match content.kind.as_str() {
+            "list" => Self::List,
+            "template" => Self::Template,
+            _ => Self::Buttons,
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Buttons => "button_reply",
+            Self::List => "list_reply",
+            Self::Template => "quick_reply",
+        }
+    }
+}
+
 impl Said {
     /// What the transcript shows.
     pub(super) fn shown(&self) -> Content {
         let (kind, text) = match self {
             Self::Text(text) => ("text", text.clone()),
             Self::Press(id) => ("button_reply", id.clone()),
-            Self::Pressed { choice, row: false } => ("button_reply", choice.title.clone()),
-            Self::Pressed { choice, row: true } => ("list_reply", choice.title.clone()),
+            Self::Pressed { choice, under } => (under.kind(), choice.title.clone()),
             Self::Media { media, caption } => (media.wire().0, caption.clone().unwrap_or_default()),
             Self::Location { latitude, longitude, name } => {
                 let name = name.as_deref().unwrap_or_default();
@@ -72,11 +98,14 @@ impl Said {
     pub(super) fn node(&self) -> (&'static str, Value) {
         match self {
             Self::Text(text) | Self::Press(text) => ("text", json!({"body": text})),
-            Self::Pressed { choice, row: false } => {
+            Self::Pressed { choice, under: Under::Template } => {
+                ("button", json!({"payload": choice.id, "text": choice.title}))
+            }
+            Self::Pressed { choice, under: Under::Buttons } => {
                 let reply = json!({"id": choice.id, "title": choice.title});
                 ("interactive", json!({"type": "button_reply", "button_reply": reply}))
             }
-            Self::Pressed { choice, row: true } => {
+            Self::Pressed { choice, under: Under::List } => {
                 let mut reply = json!({"id": choice.id, "title": choice.title});
                 if let Some(description) = &choice.description {
                     reply["description"] = json!(description);
@@ -135,9 +164,9 @@ mod tests {
     fn a_chosen_row_carries_its_description_and_a_button_has_none() {
         let choice =
             Choice { id: "r".into(), title: "Row".into(), description: Some("More".into()), section: None };
-        let row = Said::Pressed { choice: choice.clone(), row: true }.node().1;
+        let row = Said::Pressed { choice: choice.clone(), under: Under::List }.node().1;
         assert_eq!(row["list_reply"], json!({"id": "r", "title": "Row", "description": "More"}));
-        let button = Said::Pressed { choice, row: false }.node().1;
+        let button = Said::Pressed { choice, under: Under::Buttons }.node().1;
         assert_eq!(button["button_reply"], json!({"id": "r", "title": "Row"}));
     }
 }

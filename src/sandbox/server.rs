@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::control;
 use super::courier::{Courier, POST_TIMEOUT};
 use super::faults::Faults;
-use super::graph::{self, Gate, Record};
+use super::graph::{self, Desk, Gate, Record};
 use super::levers;
+use super::nodes;
 use super::page;
 use super::phones::Phones;
+use super::templates::{self, Templates};
 use crate::clock::Clock;
 
 /// How long an idle connection is kept open.
@@ -44,6 +46,7 @@ pub(super) type Errand = (Vec<u8>, oneshot::Sender<Result<u16, String>>);
 pub(super) struct Parts {
     pub(super) gate: Gate,
     pub(super) phones: Phones,
+    pub(super) templates: Templates,
     pub(super) faults: Faults,
     pub(super) record: Record,
     pub(super) courier: Arc<Courier>,
@@ -94,6 +97,13 @@ async fn serve(
     actix_web::rt::spawn(carry);
     actix_web::rt::spawn(run_errands(parts.courier.clone(), client, errands));
 
+    let desk = Desk {
+        gate: parts.gate.clone(),
+        phones: parts.phones.clone(),
+        templates: parts.templates.clone(),
+        faults: parts.faults.clone(),
+        record: parts.record.clone(),
+    };
     let server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(turn_strangers_away))
@@ -104,8 +114,10 @@ async fn serve(
                     .add(("Referrer-Policy", "no-referrer")),
             )
             .app_data(PayloadConfig::new(BODY_MAX))
+            .app_data(Data::new(desk.clone()))
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
+            .app_data(Data::new(parts.templates.clone()))
             .app_data(Data::new(parts.faults.clone()))
             .app_data(Data::new(parts.record.clone()))
             .app_data(Data::from(parts.courier.clone()))
@@ -126,15 +138,40 @@ async fn serve(
 }
 
 fn routes(to: &mut ServiceConfig) {
+    to.configure(graph_routes)
+        .configure(phone_routes)
+        .configure(lever_routes)
+        .configure(page::routes)
+        .default_service(web::to(nodes::elsewhere));
+}
+
+/// Meta's own.
+fn graph_routes(to: &mut ServiceConfig) {
+    let templates = web::resource(r"/{version:v\d+\.\d+}/{account}/message_templates")
+        .route(web::get().to(templates::graph::list))
+        .route(web::post().to(templates::graph::create))
+        .route(web::delete().to(templates::graph::delete));
+    let node = web::resource(r"/{version:v\d+\.\d+}/{id}")
+        .route(web::get().to(nodes::get))
+        .route(web::post().to(templates::graph::edit));
     to.route(r"/{version:v\d+\.\d+}/{phone_number_id}/messages", web::post().to(graph::messages))
-        .route(r"/{version:v\d+\.\d+}/{phone_number_id}", web::get().to(graph::number))
-        .route("/phones", web::get().to(control::list))
+        .service(templates)
+        .service(node);
+}
+
+/// What a person does on a phone.
+fn phone_routes(to: &mut ServiceConfig) {
+    to.route("/phones", web::get().to(control::list))
         .route("/phones", web::post().to(control::add))
         .route("/phones/{wa_id}/messages", web::get().to(control::transcript))
         .route("/phones/{wa_id}/messages", web::post().to(control::say))
         .route("/phones/{wa_id}/open", web::post().to(control::open))
-        .route("/events", web::get().to(control::events))
-        .route("/requests", web::get().to(control::requests))
+        .route("/events", web::get().to(control::events));
+}
+
+/// What sets how the local Meta behaves.
+fn lever_routes(to: &mut ServiceConfig) {
+    to.route("/requests", web::get().to(control::requests))
         .route("/rules", web::get().to(control::list_rules))
         .route("/rules", web::post().to(control::add_rule))
         .route("/rules", web::delete().to(control::remove_rules))
@@ -144,8 +181,12 @@ fn routes(to: &mut ServiceConfig) {
         .route("/token", web::get().to(levers::token))
         .route("/token", web::post().to(levers::add_token))
         .route("/token", web::delete().to(levers::expire_tokens))
-        .configure(page::routes)
-        .default_service(web::to(graph::elsewhere));
+        .route("/templates", web::get().to(templates::levers::list))
+        .route("/templates", web::post().to(templates::levers::add))
+        .route("/templates", web::put().to(templates::levers::set_review))
+        .route("/templates/{id}/status", web::post().to(templates::levers::status))
+        .route("/templates/{id}/quality", web::post().to(templates::levers::quality))
+        .route("/templates/{id}/category", web::post().to(templates::levers::category));
 }
 
 /// Posts single bodies for [`super::LocalMeta::deliver`], each on its own.

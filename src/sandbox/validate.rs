@@ -9,6 +9,7 @@ use super::entry::Content;
 use super::interactive;
 use super::param::{Checked, Param};
 use super::refusal::Refusal;
+use super::templates::Wish;
 
 /// Characters in a text message.
 const TEXT_MAX: usize = 4096;
@@ -76,6 +77,8 @@ pub(super) struct Outgoing {
     pub(super) content: Content,
     pub(super) context: Option<String>,
     pub(super) callback_data: Option<String>,
+    /// The template that it asks for; its content is only an outline until that is filled in.
+    pub(super) template: Option<Wish>,
 }
 
 /// Checks one request body.
@@ -100,13 +103,21 @@ pub(super) fn check(body: &Value) -> Checked<Request> {
     };
     root.only(&[ENVELOPE, &[kind]].concat())?;
     let recipient = recipient(&root)?;
-    let (content, target) = content(kind, &root.need(kind)?)?;
+    let node = root.need(kind)?;
+    let (content, target) = content(kind, &node)?;
+    let wish = || Wish {
+        name: node.value()["name"].as_str().unwrap_or_default().to_owned(),
+        language: node.value()["language"]["code"].as_str().unwrap_or_default().to_owned(),
+        components: node.value()["components"].clone(),
+        to_user_id: matches!(recipient, Recipient::UserId(_)),
+    };
+    let template = (kind == "template").then(wish);
     let context = match root.find("context") {
         None => target,
         Some(context) => Some(context.need("message_id")?.text(STRING_MAX)?.to_owned()),
     };
     let callback_data = root.text_at("biz_opaque_callback_data", CALLBACK_DATA_MAX)?.map(str::to_owned);
-    Ok(Request::Message(Box::new(Outgoing { recipient, content, context, callback_data })))
+    Ok(Request::Message(Box::new(Outgoing { recipient, content, context, callback_data, template })))
 }
 
 fn mark_read(root: &Param<'_>, status: &Param<'_>) -> Checked<Request> {
@@ -237,8 +248,8 @@ pub(super) fn web_address<'a>(link: &Param<'a>) -> Checked<&'a str> {
     }
 }
 
-/// Name, language and the outline of the components. Whether such a template exists is not checked: the local Meta
-/// keeps no templates.
+/// Name, language and the outline of the components. Whether there is such a template, and whether this fills it, is
+/// [`super::templates`]'s to say.
 fn template(node: &Param<'_>) -> Checked<Content> {
     node.only(&["name", "language", "components"])?;
     let name = node.need("name")?;

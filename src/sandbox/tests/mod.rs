@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 
 mod limits;
+mod templates;
 
 const ADA: &str = "4915112345001";
 /// Long enough for any machine: it is only reached when a test fails.

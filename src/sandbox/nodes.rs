@@ -1,0 +1,59 @@
+//! `/{version}/{id}`: whatever has that id answers, as in Meta's graph; and every path that is none.
+
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::graph::{Gate, fields, refuse};
+use super::refusal::Refusal;
+use super::templates::Templates;
+
+/// The query of [`get`].
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    fields: Option<String>,
+}
+
+/// `GET /{version}/{id}?fields=a,b`: the number, the account or a template as Meta shows it.
+pub(super) async fn get(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    query: Query<Wanted>,
+    gate: Data<Gate>,
+    templates: Data<Templates>,
+) -> HttpResponse {
+    if let Err(refusal) = gate.check_token(&request) {
+        return refuse(&refusal);
+    }
+    let id = &path.1;
+    let node = if *id == gate.number.phone_number_id {
+        Some(number(&gate))
+    } else if *id == gate.number.business_account_id {
+        Some(json!({"id": id, "name": "Local Meta", "message_template_namespace": id}))
+    } else {
+        templates.node(id)
+    };
+    match node {
+        Some(node) => HttpResponse::Ok().json(fields(node, query.fields.as_deref())),
+        None => refuse(&Refusal::unknown_object(id)),
+    }
+}
+
+fn number(gate: &Gate) -> Value {
+    json!({
+        "id": gate.number.phone_number_id,
+        "display_phone_number": gate.number.display_phone_number,
+        "verified_name": "Local Meta",
+        "quality_rating": "GREEN",
+        "code_verification_status": "VERIFIED",
+        "platform_type": "CLOUD_API",
+        "throughput": {"level": "STANDARD"},
+    })
+}
+
+/// Any other Graph path.
+pub(super) async fn elsewhere(request: HttpRequest) -> HttpResponse {
+    let message = format!("Unknown path components: {}", request.path());
+    refuse(&Refusal::saying(400, 2500, None, message))
+}
