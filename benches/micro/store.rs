@@ -44,6 +44,7 @@ impl Desk {
             batch_max: 256,
             directory_cache: 100_000,
             unfinished_max: i64::MAX,
+            window_margin: Duration::from_mins(1),
         };
         let clock = Clock::system();
         let ids = Ids::new(clock.clone());
@@ -102,6 +103,7 @@ impl Desk {
             let session = self.sessions.iter_mut().find(|session| session.conversation == conversation);
             let session = session.expect("the person has written before");
             session.version += 1;
+            session.last_inbound_at = Some(dispatch.event.accepted_at);
             r#"{"state":"main","vars":{"order_no":"ORD-001"},"misses":0,"handed_off":false}"#
                 .clone_into(&mut session.snapshot);
             let reply = Arc::new(Message::text("It is on its way.").expect("a short text"));
@@ -114,6 +116,7 @@ impl Desk {
                 timer: TimerChange::Keep,
                 writes: Vec::new(),
                 chosen: Vec::new(),
+                consent: None,
             });
         }
         turns
