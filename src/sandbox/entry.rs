@@ -80,6 +80,9 @@ pub struct Content {
     /// Where a `cta_url` button or a linked file leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Meta's id of the file that it carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<String>,
     /// What a template is for, which decides its price: `authentication`, `marketing`, `utility`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,

@@ -1,9 +1,9 @@
 //! The Graph API's side of messages: `POST /{version}/{phone_number_id}/messages`.
 //!
 //! The order of the checks is Meta's: who asks (190), about which number (100/33), is the request well formed (100,
-//! 131008, 131009), is there such a template (132000 and so on), and then may it go out now (130429, 131056, 131047:
-//! [`super::limits`]). Error rules are met before the last, since an outage meets good requests, and what it stops uses
-//! up nothing.
+//! 131008, 131009), are there such files (100) and such a template (132000 and so on), and then may it go out now
+//! (130429, 131056, 131047: [`super::limits`]). Error rules are met before the last, since an outage meets good requests,
+//! and what it stops uses up nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::faults::{Faults, Outcome};
 use super::limits::Limiter;
 use super::lock;
+use super::media::Files;
 use super::payload::Number;
 use super::phones::Phones;
 use super::refusal::Refusal;
@@ -115,6 +116,7 @@ pub(super) struct Desk {
     pub(super) gate: Gate,
     pub(super) phones: Phones,
     pub(super) templates: Templates,
+    pub(super) files: Files,
     pub(super) faults: Faults,
     pub(super) record: Record,
 }
@@ -133,13 +135,12 @@ pub(super) async fn messages(
     body: Bytes,
     desk: Data<Desk>,
 ) -> HttpResponse {
-    let Desk { gate, phones, templates, faults, record } = &**desk;
+    let Desk { gate, phones, faults, record, .. } = &**desk;
     let body: Option<Value> = serde_json::from_slice(&body).ok();
     let checked = gate.check(&request, &path.1).and_then(|()| match &body {
-        Some(body) => validate::check(body),
+        Some(body) => validate::check(body).and_then(|wanted| desk.look_up(wanted, body)),
         None => Err(Refusal::of(100).details("The request body is not valid JSON.")),
     });
-    let checked = checked.and_then(|wanted| filled_in(wanted, templates));
     let mut wamid = None;
     let answer = match checked {
         Err(refusal) => refused(&refusal, &gate.limiter),
@@ -162,18 +163,21 @@ pub(super) async fn messages(
     respond(answer, faults).await
 }
 
-/// A message whose template, if it has one, is there and filled in.
-fn filled_in(wanted: validate::Request, templates: &Templates) -> Result<validate::Request, Refusal> {
-    match wanted {
-        validate::Request::Message(mut message) => {
-            if let Some(wish) = &message.template
-                && let Some(content) = templates.fill(wish)?
-            {
-                message.content = content;
+impl Desk {
+    /// A message whose files and whose template, if it names any, are there; the template is filled in.
+    fn look_up(&self, wanted: validate::Request, body: &Value) -> Result<validate::Request, Refusal> {
+        match wanted {
+            validate::Request::Message(mut message) => {
+                message.fails = self.files.check(body)?;
+                if let Some(wish) = &message.template
+                    && let Some(content) = self.templates.fill(wish)?
+                {
+                    message.content = content;
+                }
+                Ok(validate::Request::Message(message))
             }
-            Ok(validate::Request::Message(message))
+            other @ validate::Request::MarkRead { .. } => Ok(other),
         }
-        other @ validate::Request::MarkRead { .. } => Ok(other),
     }
 }
 

@@ -14,9 +14,10 @@ use super::entry::{Entry, Side, Status};
 use super::faults::{BadRule, Faults, Rule, Standing};
 use super::graph::{Gate, Received, Record};
 use super::limits::{Limiter, Limits};
+use super::media::Files;
 use super::payload::Number;
 use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
-use super::said::{Media, Said};
+use super::said::{Media, Said, Sent};
 use super::server::{self, Errand, Parts};
 use super::settings::Settings;
 use super::templates::{BadTemplate, Templates};
@@ -73,6 +74,9 @@ impl LocalMeta {
             phone_number_id: settings.phone_number_id.clone(),
             display_phone_number: settings.display_phone_number.clone(),
         };
+        let listener = TcpListener::bind(settings.listen)?;
+        let addr = listener.local_addr()?;
+        let files = Files::new(&format!("http://{addr}"), clock.clone());
         let courier = Arc::new(Courier::new(number.clone(), settings.app_secret.clone(), url));
         let limiter = Limiter::new(settings.limits);
         let phones = Phones::new(
@@ -98,13 +102,12 @@ impl LocalMeta {
             },
             phones,
             templates,
+            files,
             faults: Faults::new(clock.clone()),
             record: Record::new(clock.clone()),
             courier,
             clock,
         };
-        let listener = TcpListener::bind(settings.listen)?;
-        let addr = listener.local_addr()?;
         let stop = CancellationToken::new();
         let (errands, errand_queue) = mpsc::unbounded_channel();
         let (alive_sender, alive) = watch::channel(());
@@ -156,12 +159,37 @@ impl LocalMeta {
         self.parts.phones.say(phone, Said::Press(id.to_owned()))
     }
 
-    /// A phone sends a file.
+    /// A phone sends one of the files that every phone has at hand.
     ///
     /// # Errors
     /// When `phone` is no number.
     pub fn send_media(&self, phone: &str, media: Media, caption: Option<&str>) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Media { media, caption: caption.map(str::to_owned) })
+        let sent = Sent::sample(&self.parts.files, media, caption.map(str::to_owned));
+        self.parts.phones.say(phone, Said::File(Box::new(sent)))
+    }
+
+    /// A phone sends a file with these bytes; its type decides whether it is a picture, a film, a sound, a sticker or a
+    /// document. The `name` shows with a document.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn send_file(
+        &self,
+        phone: &str,
+        mime_type: &str,
+        name: Option<&str>,
+        bytes: Vec<u8>,
+        caption: Option<&str>,
+    ) -> Result<String, CannotSay> {
+        let caption = caption.map(str::to_owned);
+        let sent = Sent::file(&self.parts.files, mime_type, name, bytes.into(), caption, false);
+        self.parts.phones.say(phone, Said::File(Box::new(sent)))
+    }
+
+    /// The bytes of a file, by Meta's id of it, as long as that lives.
+    #[must_use]
+    pub fn file(&self, media_id: &str) -> Option<Vec<u8>> {
+        self.parts.files.find(media_id).map(|file| file.bytes.to_vec())
     }
 
     /// A phone reacts to a message; an empty emoji takes the reaction back.

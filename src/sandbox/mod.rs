@@ -1,7 +1,7 @@
 //! The local Meta: a server on this machine that speaks the WhatsApp Cloud API over real HTTP, and phones to type on.
 //!
 //! Developers, tests and `switchboard sandbox` use it in place of an account with Meta. Towards the program under test it
-//! is the Graph API (messages and templates) and the sender of signed webhooks; towards people and
+//! is the Graph API (messages, files and templates) and the sender of signed webhooks; towards people and
 //! scripts it is a page (`GET /`) and a small HTTP interface (`POST /phones/{wa_id}/messages`); towards tests it is a
 //! [`LocalMeta`].
 //!
@@ -20,8 +20,6 @@
 //! - what a phone says is posted until it is answered 200, and never overtaken by what that phone says later;
 //! - a send is either refused with Meta's error, or delivered exactly once, whatever then happens to its answer;
 //! - nothing in it is random but ids.
-//!
-//! Deliberately not here: media files as objects.
 
 mod control;
 mod courier;
@@ -32,6 +30,7 @@ mod handle;
 mod interactive;
 mod levers;
 mod limits;
+mod media;
 mod nodes;
 mod page;
 mod param;
@@ -45,6 +44,7 @@ mod templates;
 mod tokens;
 mod validate;
 mod wire;
+mod words;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -55,6 +55,7 @@ pub use faults::{BadRule, DELAY_MAX_MS, Outcome, RULES_MAX, Rule, Standing, Time
 pub use graph::{REQUESTS_KEPT, Received};
 pub use handle::{LocalMeta, Undelivered};
 pub use limits::{Limits, PAIR_REFILL_MAX_MS, Window};
+pub use media::{FILES_BYTES_MAX, UPLOAD_MAX};
 pub use phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
 pub use said::Media;
 pub use settings::{DemoPhone, Settings};

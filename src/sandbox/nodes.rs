@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::graph::{Gate, fields, refuse};
+use super::media::Files;
 use super::refusal::Refusal;
 use super::templates::Templates;
 
@@ -13,15 +14,18 @@ use super::templates::Templates;
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     fields: Option<String>,
+    /// With a media id: the number that the file came to or was uploaded for.
+    phone_number_id: Option<String>,
 }
 
-/// `GET /{version}/{id}?fields=a,b`: the number, the account or a template as Meta shows it.
+/// `GET /{version}/{id}?fields=a,b`: the number, the account, a file or a template as Meta shows it.
 pub(super) async fn get(
     request: HttpRequest,
     path: Path<(String, String)>,
     query: Query<Wanted>,
     gate: Data<Gate>,
     templates: Data<Templates>,
+    files: Data<Files>,
 ) -> HttpResponse {
     if let Err(refusal) = gate.check_token(&request) {
         return refuse(&refusal);
@@ -31,8 +35,10 @@ pub(super) async fn get(
         Some(number(&gate))
     } else if *id == gate.number.business_account_id {
         Some(json!({"id": id, "name": "Local Meta", "message_template_namespace": id}))
+    } else if query.phone_number_id.as_ref().is_some_and(|asked| *asked != gate.number.phone_number_id) {
+        None
     } else {
-        templates.node(id)
+        files.node(id).or_else(|| templates.node(id))
     };
     match node {
         Some(node) => HttpResponse::Ok().json(fields(node, query.fields.as_deref())),

@@ -9,7 +9,6 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
     ("/bubble.js", "text/javascript; charset=utf-8", include_str!("page/bubble.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
-    ("/photo.svg", "image/svg+xml", include_str!("page/photo.svg")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

@@ -174,6 +174,7 @@ impl Phones {
         let now = self.clock.now();
         let free_form = message.content.kind != "template";
         let admission = self.limiter.admit(&wa_id, phone.written_at, free_form, now)?;
+        let admission = message.fails.clone().map_or(admission, Admission::FailLate);
         phone.typing_until = 0;
         let entry = Entry {
             wamid: new_wamid(),

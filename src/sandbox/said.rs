@@ -1,14 +1,12 @@
 //! What a person can do on a phone, and how it looks on Meta's wire.
 
+use actix_web::web::Bytes;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::entry::{Choice, Content};
+use super::media::{File, Files, Source, kind_of, moves, sample};
 
-/// The SHA-256, in base64, of the demo files: they have no bytes, so it is the hash of nothing.
-const SHA256_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-
-/// A file that a phone can send. Its bytes are not kept anywhere: only its id travels.
+/// A file that every phone has at hand; small, and real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
     /// A photo.
@@ -19,17 +17,63 @@ pub enum Media {
     Voice,
     /// A document.
     Document,
+    /// A sticker.
+    Sticker,
 }
 
-impl Media {
-    /// Meta's type and the MIME type.
-    fn wire(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Image => ("image", "image/jpeg"),
-            Self::Video => ("video", "video/mp4"),
-            Self::Voice => ("audio", "audio/ogg; codecs=opus"),
-            Self::Document => ("document", "application/pdf"),
+/// A file on its way from a phone.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sent {
+    pub(super) file: File,
+    /// Where it can be fetched for five minutes.
+    pub(super) address: String,
+    /// Meta's type.
+    pub(super) kind: &'static str,
+    pub(super) caption: Option<String>,
+    /// Whether a sound was spoken into the phone.
+    pub(super) voice: bool,
+}
+
+impl Sent {
+    /// One of the files that every phone has.
+    pub(super) fn sample(files: &Files, media: Media, caption: Option<String>) -> Self {
+        let (mime_type, name, bytes) = sample(media);
+        Self::file(files, mime_type, Some(name), Bytes::from_static(bytes), caption, media == Media::Voice)
+    }
+
+    /// Any file.
+    pub(super) fn file(
+        files: &Files,
+        mime_type: &str,
+        name: Option<&str>,
+        bytes: Bytes,
+        caption: Option<String>,
+        voice: bool,
+    ) -> Self {
+        let file = files.keep(Source::Webhook, mime_type, name, bytes);
+        Self { address: files.address(&file), kind: kind_of(mime_type), file, caption, voice }
+    }
+
+    /// The node of a webhook (Meta, "Webhooks reference: messages"): sounds always say whether they are spoken, stickers
+    /// whether they move.
+    fn node(&self) -> Value {
+        let file = &self.file;
+        let mut node = json!({
+            "id": file.id, "mime_type": file.mime_type, "sha256": file.sha256, "url": self.address,
+        });
+        match self.kind {
+            "audio" => node["voice"] = json!(self.voice),
+            "sticker" => node["animated"] = json!(moves(&file.bytes)),
+            "document" => node["filename"] = json!(file.name),
+            _ => {}
         }
+        // Meta's apps take no caption with these.
+        if let Some(caption) = &self.caption
+            && !matches!(self.kind, "audio" | "sticker")
+        {
+            node["caption"] = json!(caption);
+        }
+        node
     }
 }
 
@@ -51,7 +95,7 @@ pub(super) enum Said {
     /// Pressed a button, or chose a row of a list.
     Pressed { choice: Choice, under: Under },
     /// Sent a file.
-    Media { media: Media, caption: Option<String> },
+    File(Box<Sent>),
     /// Shared a place.
     Location { latitude: f64, longitude: f64, name: Option<String> },
     /// Reacted to a message; an empty emoji takes the reaction back.
@@ -84,14 +128,15 @@ impl Said {
             Self::Text(text) => ("text", text.clone()),
             Self::Press(id) => ("button_reply", id.clone()),
             Self::Pressed { choice, under } => (under.kind(), choice.title.clone()),
-            Self::Media { media, caption } => (media.wire().0, caption.clone().unwrap_or_default()),
+            Self::File(sent) => (sent.kind, sent.caption.clone().unwrap_or_default()),
             Self::Location { latitude, longitude, name } => {
                 let name = name.as_deref().unwrap_or_default();
                 ("location", format!("{name} ({latitude}, {longitude})").trim_start().to_owned())
             }
             Self::Reaction { emoji, .. } => ("reaction", emoji.clone()),
         };
-        Content { kind: kind.to_owned(), text, ..Content::default() }
+        let media = if let Self::File(sent) = self { Some(sent.file.id.clone()) } else { None };
+        Content { kind: kind.to_owned(), text, media, ..Content::default() }
     }
 
     /// Meta's type, and what stands under it in the webhook.
@@ -112,19 +157,7 @@ impl Said {
                 }
                 ("interactive", json!({"type": "list_reply", "list_reply": reply}))
             }
-            Self::Media { media, caption } => {
-                let (kind, mime_type) = media.wire();
-                let mut node = json!({"id": media_id(), "mime_type": mime_type, "sha256": SHA256_OF_NOTHING});
-                match media {
-                    Media::Voice => node["voice"] = json!(true),
-                    Media::Document => node["filename"] = json!("document.pdf"),
-                    Media::Image | Media::Video => {}
-                }
-                if let Some(caption) = caption {
-                    node["caption"] = json!(caption);
-                }
-                (kind, node)
-            }
+            Self::File(sent) => (sent.kind, sent.node()),
             Self::Location { latitude, longitude, name } => {
                 let mut node = json!({"latitude": latitude, "longitude": longitude});
                 if let Some(name) = name {
@@ -138,14 +171,14 @@ impl Said {
     }
 }
 
-/// Media ids are strings of digits.
-fn media_id() -> String {
-    (Uuid::new_v4().as_u128() >> 72).to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_taken_back_reaction_has_no_emoji_on_the_wire() {
@@ -154,10 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_note_is_an_audio_message_that_says_so() {
-        let (kind, node) = Said::Media { media: Media::Voice, caption: None }.node();
-        assert_eq!((kind, &node["voice"]), ("audio", &json!(true)));
+    fn files_have_metas_nodes_and_the_hash_of_their_bytes() {
+        let files = Files::new("http://127.0.0.1:1", Clock::system());
+        let of = |media| Sent::sample(&files, media, Some("look".into()));
+        let (kind, node) = Said::File(Box::new(of(Media::Voice))).node();
+        assert_eq!((kind, &node["voice"], &node["caption"]), ("audio", &json!(true), &Value::Null));
         assert!(node["id"].as_str().unwrap().bytes().all(|b| b.is_ascii_digit()));
+        let hash = BASE64.encode(Sha256::digest(sample(Media::Voice).2));
+        assert_eq!((&node["sha256"], &node["mime_type"]), (&json!(hash), &json!("audio/ogg; codecs=opus")));
+        let node = of(Media::Document).node();
+        assert_eq!((&node["filename"], &node["caption"]), (&json!("document.pdf"), &json!("look")));
+        assert_eq!(of(Media::Sticker).node()["animated"], false);
+        assert!(node["url"].as_str().unwrap().starts_with("http://127.0.0.1:1/"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::courier::{Courier, POST_TIMEOUT};
 use super::faults::Faults;
 use super::graph::{self, Desk, Gate, Record};
 use super::levers;
+use super::media::{self, Files};
 use super::nodes;
 use super::page;
 use super::phones::Phones;
@@ -33,6 +34,8 @@ const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(75);
 const WORKERS: usize = 2;
 /// The largest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
+/// The largest body with a file in it; the rest is for the form around it.
+const FORM_MAX: usize = media::UPLOAD_MAX + (1 << 20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Everything on the page comes from this server; nothing may frame it.
 const CONTENT_SECURITY_POLICY: &str =
@@ -47,6 +50,7 @@ pub(super) struct Parts {
     pub(super) gate: Gate,
     pub(super) phones: Phones,
     pub(super) templates: Templates,
+    pub(super) files: Files,
     pub(super) faults: Faults,
     pub(super) record: Record,
     pub(super) courier: Arc<Courier>,
@@ -101,6 +105,7 @@ async fn serve(
         gate: parts.gate.clone(),
         phones: parts.phones.clone(),
         templates: parts.templates.clone(),
+        files: parts.files.clone(),
         faults: parts.faults.clone(),
         record: parts.record.clone(),
     };
@@ -118,6 +123,7 @@ async fn serve(
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
             .app_data(Data::new(parts.templates.clone()))
+            .app_data(Data::new(parts.files.clone()))
             .app_data(Data::new(parts.faults.clone()))
             .app_data(Data::new(parts.record.clone()))
             .app_data(Data::from(parts.courier.clone()))
@@ -153,15 +159,26 @@ fn graph_routes(to: &mut ServiceConfig) {
         .route(web::delete().to(templates::graph::delete));
     let node = web::resource(r"/{version:v\d+\.\d+}/{id}")
         .route(web::get().to(nodes::get))
-        .route(web::post().to(templates::graph::edit));
+        .route(web::post().to(templates::graph::edit))
+        .route(web::delete().to(media::graph::delete));
+    let upload = web::resource(r"/{version:v\d+\.\d+}/{phone_number_id}/media")
+        .app_data(PayloadConfig::new(FORM_MAX))
+        .route(web::post().to(media::graph::upload));
     to.route(r"/{version:v\d+\.\d+}/{phone_number_id}/messages", web::post().to(graph::messages))
+        .route(media::PLACE, web::get().to(media::graph::download))
+        .service(upload)
         .service(templates)
         .service(node);
 }
 
 /// What a person does on a phone.
 fn phone_routes(to: &mut ServiceConfig) {
-    to.route("/phones", web::get().to(control::list))
+    let files = web::resource("/phones/{wa_id}/media")
+        .app_data(PayloadConfig::new(FORM_MAX))
+        .route(web::post().to(control::send_file));
+    to.service(files)
+        .route("/files/{media_id}", web::get().to(media::graph::show))
+        .route("/phones", web::get().to(control::list))
         .route("/phones", web::post().to(control::add))
         .route("/phones/{wa_id}/messages", web::get().to(control::transcript))
         .route("/phones/{wa_id}/messages", web::post().to(control::say))

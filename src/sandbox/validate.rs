@@ -79,6 +79,8 @@ pub(super) struct Outgoing {
     pub(super) callback_data: Option<String>,
     /// The template that it asks for; its content is only an outline until that is filled in.
     pub(super) template: Option<Wish>,
+    /// Why it will fail after it was taken.
+    pub(super) fails: Option<Refusal>,
 }
 
 /// Checks one request body.
@@ -117,7 +119,14 @@ pub(super) fn check(body: &Value) -> Checked<Request> {
         Some(context) => Some(context.need("message_id")?.text(STRING_MAX)?.to_owned()),
     };
     let callback_data = root.text_at("biz_opaque_callback_data", CALLBACK_DATA_MAX)?.map(str::to_owned);
-    Ok(Request::Message(Box::new(Outgoing { recipient, content, context, callback_data, template })))
+    Ok(Request::Message(Box::new(Outgoing {
+        recipient,
+        content,
+        context,
+        callback_data,
+        template,
+        fails: None,
+    })))
 }
 
 fn mark_read(root: &Param<'_>, status: &Param<'_>) -> Checked<Request> {
@@ -211,7 +220,8 @@ fn contacts(node: &Param<'_>) -> Checked<Content> {
     Ok(Content { text: names.join(", "), ..Content::default() })
 }
 
-/// `image`, `video`, `audio`, `document` and `sticker`: by `id` or by `link`, never by both.
+/// `image`, `video`, `audio`, `document` and `sticker`: by `id` or by `link`, never by both. Whether there is such a file
+/// is [`super::media`]'s to say.
 pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
     let extra: &[&str] = match kind {
         "document" => &["caption", "filename"],
@@ -220,11 +230,10 @@ pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
         _ => &["caption"],
     };
     node.only(&[&["id", "link"], extra].concat())?;
+    let mut media = None;
     let url = match (node.find("id"), node.find("link")) {
         (Some(id), None) => {
-            if !id.text(STRING_MAX)?.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(id.bad("is not a valid whatsapp business account media attachment ID"));
-            }
+            media = Some(id.text(STRING_MAX)?.to_owned());
             None
         }
         (None, Some(link)) => Some(web_address(&link)?.to_owned()),
@@ -236,7 +245,7 @@ pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
     let caption = node.text_at("caption", CAPTION_MAX)?;
     let filename = node.text_at("filename", STRING_MAX)?;
     let text = caption.or(filename).unwrap_or_default().to_owned();
-    Ok(Content { kind: kind.to_owned(), text, url, ..Content::default() })
+    Ok(Content { kind: kind.to_owned(), text, url, media, ..Content::default() })
 }
 
 /// An absolute http or https address.

@@ -75,17 +75,26 @@ function foot(entry) {
   return el("p", { className: "foot", title: `${state} · ${entry.wamid}` }, time, mark, words);
 }
 
-const FILES = { video: "🎬 Video", audio: "🎤 Voice note", document: "📄 Document", sticker: "💟 Sticker" };
+const FILES = { image: "📷 Picture", video: "🎬 Video", audio: "🎤 Voice note", document: "📄 Document", sticker: "💟 Sticker" };
 const NOTES = { location: "📍 ", contacts: "👤 ", template: "" };
+
+/** The file of a message: shown where the sandbox has its bytes, else as words or a link. */
+function file(entry, kind) {
+  const src = `/files/${entry.media}`;
+  const who = entry.from === "phone" ? "you" : "the bot";
+  if (!entry.media) return el("p", { className: "file" }, entry.url ? link(entry.url, FILES[kind]) : FILES[kind]);
+  if (kind === "image" || kind === "sticker") return el("img", { className: kind, src, alt: `A picture from ${who}`, loading: "lazy" });
+  if (kind === "video") return el("video", { src, controls: true, preload: "none", ariaLabel: `A film from ${who}` });
+  if (kind === "audio") return el("audio", { src, controls: true, preload: "none", ariaLabel: `A voice note from ${who}` });
+  return el("p", { className: "file" }, link(src, FILES[kind]));
+}
 
 function body(entry) {
   const parts = [];
-  if (entry.header) parts.push(el("p", { className: "head" }, ...formatted(entry.header)));
-  if (entry.kind === "image") {
-    const alt = entry.from === "phone" ? "Photo of a broken gear" : "Picture from the bot";
-    parts.push(el("img", { src: "/photo.svg", alt, width: 320, height: 220 }));
-  }
-  if (FILES[entry.kind]) parts.push(el("p", { className: "file" }, FILES[entry.kind]));
+  const head = /^\[(image|video|document)\]$/.exec(entry.header ?? "");
+  if (head) parts.push(file({ ...entry, url: null }, head[1]));
+  else if (entry.header) parts.push(el("p", { className: "head" }, ...formatted(entry.header)));
+  if (FILES[entry.kind]) parts.push(file(entry, entry.kind));
   if (entry.text) parts.push(el("p", { className: "text" }, NOTES[entry.kind] ?? "", ...formatted(entry.text)));
   if (entry.footer) parts.push(el("p", { className: "footer" }, ...formatted(entry.footer)));
   return parts;
@@ -98,12 +107,13 @@ function actions(entry, press, open) {
     button.addEventListener("click", () => open(entry));
     return [button];
   }
-  if (entry.kind === "cta_url") return [link(entry.url, `${entry.list_button} ↗`)];
-  return (entry.options ?? []).map((option) => {
+  const buttons = (entry.options ?? []).map((option) => {
     const button = el("button", { type: "button" }, option.title);
     button.addEventListener("click", () => press(option.id));
     return button;
   });
+  if (entry.url && entry.list_button) buttons.push(link(entry.url, `${entry.list_button} ↗`));
+  return buttons;
 }
 
 /** One message; `reactions` are the emojis on it. */

@@ -101,7 +101,7 @@ fn header(shape: &Shape, given: &[Param<'_>], content: &mut Content) -> Checked<
             let Some(file) = file.filter(|_| received() == kind.to_uppercase() && given.len() == 1) else {
                 return Err(wrong_kind("header", &kind.to_uppercase(), &received()));
             };
-            asset(kind, &file)?;
+            content.media = asset(kind, &file)?.media;
             content.header = Some(format!("[{kind}]"));
         }
         Header::Location => {

@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 
 mod limits;
+mod media;
 mod templates;
 
 const ADA: &str = "4915112345001";
