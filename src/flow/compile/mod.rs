@@ -8,12 +8,16 @@ mod connectors;
 mod expect;
 mod graph;
 mod menus;
+mod messages;
+mod shapes;
 mod sql;
 mod states;
 
+pub(super) use messages::{STARTED, STOPPED};
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::definition::{Declared, Definition, Fallback, StateKind, StateName, Timeout};
+use super::definition::{Declared, Definition, Fallback, OutsideWindow, StateKind, StateName, Timeout};
 use super::fields::{self, Fields};
 use super::functions::Functions;
 use super::problem::{Problem, Report};
@@ -108,6 +112,9 @@ impl Compiler<'_> {
         let globals = fields.take("globals").map(|node| self.globals(node)).unwrap_or_default();
         let fallback = self.fallback(fields.take_entry("fallback"), start.as_deref());
         let timeout = fields.take("timeout").map(|node| self.timeout(node));
+        let outside = self.outside_window(&mut fields);
+        let opt_out = self.opt_out(&mut fields);
+        let receipts = self.receipts(fields.take("read_receipts"));
         let connectors = fields.take("connectors").map(|node| self.connectors(node)).unwrap_or_default();
         let fallback_to = fallback.as_ref().map(|fallback| fallback.then.as_str());
         let states = fields.need("states", &mut self.report);
@@ -127,6 +134,9 @@ impl Compiler<'_> {
             globals,
             fallback: fallback?,
             timeout: timeout.flatten(),
+            outside: outside?.unwrap_or(OutsideWindow::Fail),
+            opt_out: opt_out?,
+            receipts: receipts?,
             connectors: keep_some(connectors)?,
             states: keep_some(states.into_iter().map(|(name, read)| (name, read.state)).collect())?,
             variables: self.variables.keys().cloned().collect(),
@@ -261,6 +271,11 @@ impl Compiler<'_> {
 
     fn expression(&mut self, node: &Node, what: &str) -> Option<Expression> {
         let text = fields::scalar(node, what, &mut self.report)?;
+        self.expression_in(text, node, what)
+    }
+
+    /// The expression `text` in the text of `node`.
+    fn expression_in(&mut self, text: &str, node: &Node, what: &str) -> Option<Expression> {
         match self.engine.expression(text) {
             Ok(expression) => {
                 let uses = self.engine.uses_of_expression(&expression);

@@ -17,16 +17,16 @@ fn problems(source: &str) -> Vec<String> {
 }
 
 /// The problems of a flow whose lines from the fourth on are given.
-fn problems_of(rest: &str) -> Vec<String> {
+pub(super) fn problems_of(rest: &str) -> Vec<String> {
     problems(&format!("{HEAD}{rest}"))
 }
 
-fn only(rest: &str, expected: &str) {
+pub(super) fn only(rest: &str, expected: &str) {
     assert_eq!(problems_of(rest), [expected], "{rest}");
 }
 
 /// `main` ends, `a` is what is tested; the start leads there through a menu.
-fn only_in_state(state: &str, expected: &str) {
+pub(super) fn only_in_state(state: &str, expected: &str) {
     let source = format!(
         "states:\n  main: {{ menu: M, options: [{{ label: A, go: a }}, {{ label: Z, go: z }}] }}\n  z: {{ end: Z }}\n  a: {state}\n"
     );

@@ -105,7 +105,7 @@ fn photo() -> Content {
 fn sent(effects: &[Effect]) -> Vec<&Message> {
     effects
         .iter()
-        .filter_map(|effect| if let Effect::Send(message) = effect { Some(message) } else { None })
+        .filter_map(|effect| if let Effect::Send { message, .. } = effect { Some(message) } else { None })
         .collect()
 }
 
