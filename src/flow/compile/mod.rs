@@ -26,6 +26,7 @@ use super::template::{Engine, Expression, Mistake, Template, Use, has_code};
 use super::words::{did_you_mean, normal};
 use super::yaml::{self, Key, Node, Span, Yaml};
 use crate::clock::{HOUR, Millis, SECOND, duration_ms};
+use crate::domain::consent::{Wish, Words};
 use crate::domain::outbound::TEXT_BODY_MAX;
 
 /// The version of the format that this program reads.
@@ -178,6 +179,7 @@ impl Compiler<'_> {
 
     fn globals(&mut self, node: &Node) -> BTreeMap<String, StateName> {
         let mut globals = BTreeMap::new();
+        let stop_words = Words::built_in();
         let Yaml::Map(entries) = &node.value else {
             let message = format!("`globals` has to be a map of words and states, not {}", node.kind());
             self.report.error(&node.at, message).help("like `\"hi | menu\": main`");
@@ -190,6 +192,9 @@ impl Compiler<'_> {
                     self.report.error(&key.at, "a word of `globals` is empty").help("remove the extra `|`");
                 } else if globals.insert(word.clone(), to.clone()).is_some() {
                     self.report.error(&key.at, format!("the word `{word}` is in `globals` twice"));
+                } else if stop_words.wish(&word) == Some(Wish::Stop) {
+                    let message = format!("`{word}` is a word by which people opt out, and never gets here");
+                    self.report.warn(&key.at, message).help("choose another word; see `opt_out`");
                 }
             }
         }

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Compiler;
+use super::{Compiler, help};
 use crate::domain::outbound::Invalid;
 use crate::flow::fields;
 use crate::flow::shape::Shape;
 use crate::flow::template::{has_code, lone_expression};
+use crate::flow::words::did_you_mean;
 use crate::flow::yaml::{Node, Span, Yaml};
 
 /// Under this name, values keep their kind: it is JSON of the business's own, for a screen of a form.
@@ -71,18 +72,18 @@ impl Compiler<'_> {
         while let Err(invalid) = read(sample.clone()) {
             let field = invalid.field().to_owned();
             let path = steps(&field);
-            if is_open(shape, &path) || !told.insert(field.clone()) {
+            let is_unknown = matches!(invalid, Invalid::Unknown { .. });
+            if (is_open(shape, &path) && !is_unknown) || !told.insert(field.clone()) {
                 break;
             }
             // The rest is judged with something right in this place; where nothing is right, the field should not be there.
             let mut mended = sample.clone();
             let value = path.iter().rev().find_map(Step::key).and_then(placeholder);
-            let is_needless = !set(&mut mended, &path, value.map(Value::from))
+            let is_needless = is_unknown
+                || !set(&mut mended, &path, value.map(Value::from))
                 || matches!(read(mended.clone()), Err(again) if again.field() == field);
-            self.refuse(
-                place(node, at, &path, is_needless),
-                if name.is_empty() { invalid } else { invalid.under(name) },
-            );
+            let invalid = if name.is_empty() { invalid } else { invalid.under(name) };
+            self.refuse(place(node, at, &path, is_needless), &invalid);
             if is_needless && !set(&mut sample, &path, None) {
                 break;
             }
@@ -93,12 +94,17 @@ impl Compiler<'_> {
     }
 
     /// Reports what a constructor refused.
-    fn refuse(&mut self, at: &Span, invalid: Invalid) {
+    fn refuse(&mut self, at: &Span, invalid: &Invalid) {
         let told = invalid.to_string();
-        match told.split_once("; ") {
-            Some((message, mend)) => self.report.error(at, message).help(mend),
-            None => drop(self.report.error(at, told)),
-        }
+        let (message, mend) = told.split_once("; ").map_or((&*told, None), |(told, mend)| (told, Some(mend)));
+        let near = match invalid {
+            Invalid::Unknown { field, known } => {
+                let name = field.rsplit('.').next().unwrap_or_default();
+                did_you_mean(name, known.iter().copied())
+            }
+            _ => None,
+        };
+        help(self.report.error(at, message), near.or_else(|| mend.map(str::to_owned)));
     }
 }
 

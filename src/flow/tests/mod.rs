@@ -2,7 +2,9 @@
 
 mod check;
 mod factory;
+mod messages;
 mod rules;
+mod speech;
 mod walk;
 
 use serde_json::{Map, Value, json};
