@@ -10,6 +10,7 @@ mod command;
 mod containment;
 mod crash;
 mod door;
+mod flow_sends;
 mod gate;
 mod identity;
 mod journey;

@@ -82,10 +82,7 @@ impl Compiler<'_> {
             self.judge("header", (node, &key.at), &shape, Header::try_from);
             Some(shape)
         });
-        let footer = fields.take("footer").map(|node| {
-            self.fixed_within(node, "footer", FOOTER_MAX);
-            self.template(node, "footer")
-        });
+        let footer = fields.take("footer").map(|node| self.template_within(node, "footer", FOOTER_MAX));
         Some(Margins { header: optional(header)?, footer: optional(footer)? })
     }
 
@@ -159,6 +156,7 @@ impl Compiler<'_> {
         if items.is_empty() || items.len() > SENDS_MAX {
             let message = format!("`send` needs 1 to {SENDS_MAX} messages, it has {}", items.len());
             self.report.error(&key.at, message);
+            return None;
         }
         let read: Vec<_> = items.iter().map(|item| self.message(item, beginning(item))).collect();
         read.into_iter().collect()
@@ -208,10 +206,7 @@ impl Compiler<'_> {
         if let Some((key, node)) = fields.take_entry("opt_out") {
             let mut fields = Fields::of(node, &key.at, "`opt_out`", &mut self.report)?;
             for (name, text) in [("stopped", &mut stopped), ("started", &mut started)] {
-                *text = fields.take(name).map(|node| {
-                    self.fixed_within(node, name, TEXT_BODY_MAX);
-                    self.template(node, name)
-                });
+                *text = fields.take(name).map(|node| self.template_within(node, name, TEXT_BODY_MAX));
             }
             fields.finish(&mut self.report);
         }
@@ -238,12 +233,14 @@ impl Compiler<'_> {
         })
     }
 
-    /// Reports a text that is fixed in the file and longer than `limit` characters.
-    fn fixed_within(&mut self, node: &Node, what: &str, limit: usize) {
+    /// A text of one message; one that is fixed in the file has at most `limit` characters.
+    fn template_within(&mut self, node: &Node, what: &str, limit: usize) -> Option<template::Template> {
         if let Yaml::Scalar(text) = &node.value
             && !has_code(text)
+            && !self.no_longer_than(text.trim(), &node.at, what, limit)
         {
-            self.no_longer_than(text.trim(), &node.at, what, limit);
+            return None;
         }
+        self.template(node, what)
     }
 }

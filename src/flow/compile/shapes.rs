@@ -17,6 +17,8 @@ use crate::flow::yaml::{Node, Span, Yaml};
 
 /// Under this name, values keep their kind: it is JSON of the business's own, for a screen of a form.
 const FREE: &str = "data";
+/// Under this one, names are those of a template's parameters.
+const NAMED: &str = "body";
 
 /// A place in JSON, as in `buttons[1].title`.
 enum Step<'p> {
@@ -49,7 +51,8 @@ impl Compiler<'_> {
                     .into_iter()
                     .filter(|(_, node)| !matches!(node.value, Yaml::Nothing))
                     .map(|(key, node)| {
-                        let shape = self.shape_within(node, &key.name, free || key.name == FREE)?;
+                        let free = free || (key.name == FREE && what != NAMED);
+                        let shape = self.shape_within(node, &key.name, free)?;
                         Some((key.name.clone(), shape))
                     })
                     .collect();

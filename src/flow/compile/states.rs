@@ -157,6 +157,9 @@ impl Compiler<'_> {
         }
         let say = fields.take("say").map(|node| self.template(node, "say"));
         let send = self.sends(fields);
+        if say.is_none() && send.as_ref().is_some_and(Vec::is_empty) {
+            fields.need("say", &mut self.report);
+        }
         let manner = self.manner(fields);
         let go = self.go(fields, "go", Way::AtOnce);
         Some(Say { say: optional(say)?, send: send?, manner: manner?, set: set?, go: go? })

@@ -48,6 +48,7 @@ fn a_send_is_filled_in_when_it_is_said_and_goes_after_the_text() {
       - { type: flow, body: b, button: Open, flow_id: 17, screen: FIRST,
           data: { rows: '${ [n, 3] }', count: '${ n }', text: 'n is ${ n }', fixed: 2 } }
       - { type: template, name: sale, language: en, body: ['${ n }'] }
+      - { type: template, name: sale, language: en, body: { data: '${ n }' }, buttons: [{ flow: { data: { n: '${ n }' } } }] }
     go: bye
   bye: { end: Bye }
 ",
@@ -65,6 +66,8 @@ fn a_send_is_filled_in_when_it_is_said_and_goes_after_the_text() {
             json!({"type": "flow", "body": "b", "button": "Open", "flow_id": "17", "screen": "FIRST",
                 "data": {"rows": [2, 3], "count": 2, "text": "n is 2", "fixed": "2"}}),
             json!({"type": "template", "name": "sale", "language": "en", "body": ["2"]}),
+            json!({"type": "template", "name": "sale", "language": "en", "body": {"data": "2"},
+                "buttons": [{"index": 0, "flow": {"data": {"n": 2}}}]}),
             json!({"type": "text", "body": "Bye", "preview_url": false}),
         ]
     );
@@ -277,7 +280,7 @@ fn places_contacts_and_forms_are_answers() {
     let card = json!([{"name": {"formatted_name": "Bo"}, "phones": [{"phone": "+49 2", "wa_id": "492"}]}]);
     assert_eq!(forms(&talk.send(typed("x"))), [json!({"type": "location_request", "body": "Where?"})]);
     assert_eq!(talk.says("here"), ["Please send a location.", "Where?"]);
-    assert_eq!(forms(&talk.send(place.clone())), [json!({"type": "contact_request", "body": "Who?"})]);
+    assert_eq!(forms(&talk.send(place)), [json!({"type": "contact_request", "body": "Who?"})]);
     assert_eq!(bodies(&talk.send(Content::Contacts(json!([]))))[0], "Please send a contact, or type *skip*.");
     let asked = talk.send(Content::Contacts(card.clone()));
     assert_eq!(
