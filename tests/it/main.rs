@@ -16,6 +16,7 @@ mod identity;
 mod journey;
 mod load;
 mod media;
+mod messages;
 mod overload;
 mod passivation;
 mod recovery;
