@@ -1,8 +1,8 @@
 //! What the parts of a turn cost, each by itself: verify and parse, the step, the writer, lanes and limiters.
 //!
 //! ```sh
-//! cargo bench --bench micro                 # everything
-//! cargo bench --bench micro -- writer       # what has `writer` in its name
+//! cargo bench -p switchboard-micro                 # everything
+//! cargo bench -p switchboard-micro -- writer       # what has `writer` in its name
 //! ```
 //!
 //! Times are of this machine; what they are for is to be compared with those of the code before a change
