@@ -178,7 +178,22 @@ states:
   back: { send: { type: image, media: "${ photo.id }", caption: "You sent ${ photo.caption }" }, go: main }
 "#;
 
-on_both!(a_photo_that_was_saved_is_sent_back, async |database: Database| {
+on_both!(a_photo_that_was_saved_comes_back_to_the_phone_byte_by_byte, async |database: Database| {
+    let test = start(database, ALBUM).await;
+    answers(&test, "hi").await;
+    let before = test.meta.transcript(ANN).len();
+    let picture: Vec<u8> = (0..20_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
+    test.meta.send_file(ANN, "image/png", None, picture.clone(), Some("the gate")).unwrap();
+    test.quiet().await;
+    let [sent, back, _] = &test.meta.transcript(ANN).split_off(before)[..] else { panic!("not three") };
+    assert_eq!((&*back.content.kind, &*back.content.text), ("image", "You sent the gate"));
+    let (sent, back) = (sent.content.media.as_deref().unwrap(), back.content.media.as_deref().unwrap());
+    assert_ne!(sent, back, "it was uploaded anew");
+    assert_eq!(test.meta.file(back), Some(picture));
+    test.stop().await;
+});
+
+on_both!(a_photo_is_sent_back_even_before_it_is_here, async |database: Database| {
     let shelf = Shelf::start().await;
     let (clock, hand) = Clock::manual(NOW);
     let parts = Parts { clock, ..Parts::new(flow(ALBUM)) };
@@ -187,7 +202,7 @@ on_both!(a_photo_that_was_saved_is_sent_back, async |database: Database| {
     hears(wire::text(ANN, "wamid.hi", "hi")).await;
     until("the question", async || (shelf.sent().len() == 1).then_some(())).await;
 
-    // It is sent back before it has been fetched: the message waits for the file.
+    // The message waits for its file.
     shelf.next_downloads(&[Mishap::Broken]);
     hears(shelf.photo(ANN, "11", b"a picture")).await;
     let attempts = async || test.get("/media").await.1["data"][0]["attempts"].as_i64().filter(|n| *n == 1);
