@@ -6,6 +6,7 @@
 
 mod support;
 
+mod chaos;
 mod command;
 mod containment;
 mod crash;
