@@ -10,14 +10,14 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::DemoPhone;
 use super::courier::Courier;
 use super::entry::{Entry, Side};
-use super::faults::{Faults, Rule};
+use super::faults::{Endpoint, Faults, Rule};
 use super::graph::{Gate, Record};
 use super::media::Files;
 use super::phones::{Phones, Seen, TRANSCRIPT_MAX};
@@ -163,6 +163,17 @@ pub(super) async fn transcript(path: Path<String>, query: Query<Last>, phones: D
         .json(json!({"messages": phones.transcript(&path, query.last.unwrap_or(TRANSCRIPT_MAX))}))
 }
 
+/// The query of [`play`].
+#[derive(Deserialize)]
+pub(super) struct Note {
+    wamid: Option<String>,
+}
+
+/// `POST /phones/{wa_id}/play?wamid=…`: the person listens to a voice note of the bot, or to all of them.
+pub(super) async fn play(path: Path<String>, query: Query<Note>, phones: Data<Phones>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"played": phones.play(&path, query.wamid.as_deref())}))
+}
+
 /// `POST /phones/{wa_id}/open`: the person looks at it, so what arrived becomes read.
 pub(super) async fn open(path: Path<String>, phones: Data<Phones>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"read": phones.open(&path)}))
@@ -194,9 +205,14 @@ pub(super) async fn requests(record: Data<Record>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"count": record.count(), "requests": record.all()}))
 }
 
-/// `POST /rules`: a [`Rule`] as JSON.
+/// `POST /rules`: a [`Rule`] as JSON, with `at` for other requests than sends: `{"at":"uploads","outcome":"cut_after"}`.
 pub(super) async fn add_rule(body: Bytes, faults: Data<Faults>) -> HttpResponse {
-    match read::<Rule>(&body).and_then(|rule| faults.add(rule).map_err(|error| error.to_string())) {
+    let placed = read::<Map<String, Value>>(&body).and_then(|mut rule| {
+        let at = rule.remove("at").map_or(Ok(Endpoint::default()), serde_json::from_value);
+        let rule = serde_json::from_value::<Rule>(Value::Object(rule));
+        at.and_then(|at| rule.map(|rule| (at, rule))).map_err(|error| format!("this is no rule: {error}"))
+    });
+    match placed.and_then(|(at, rule)| faults.add(at, rule).map_err(|error| error.to_string())) {
         Ok(id) => HttpResponse::Created().json(json!({"id": id, "rules": faults.list()})),
         Err(detail) => bad_request(&detail),
     }

@@ -7,16 +7,16 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::faults::{Faults, Outcome};
+use super::answer::{Answer, refuse};
+use super::courier::POST_TIMEOUT as ARRIVAL_TIMEOUT;
+use super::faults::{Endpoint, Faults};
 use super::limits::Limiter;
 use super::lock;
 use super::media::Files;
@@ -30,8 +30,6 @@ use crate::clock::{Clock, Millis};
 
 /// Requests kept in the record; the oldest go first.
 pub const REQUESTS_KEPT: usize = 20_000;
-/// How long a hanging answer hangs. Every client gives up long before.
-const HANG: Duration = Duration::from_secs(600);
 
 /// One request that came to `/messages`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -121,13 +119,6 @@ pub(super) struct Desk {
     pub(super) record: Record,
 }
 
-/// What is done with a request in the end.
-enum Answer {
-    Json(u16, Value),
-    Cut,
-    Hang,
-}
-
 /// `POST /{version}/{phone_number_id}/messages`.
 pub(super) async fn messages(
     request: HttpRequest,
@@ -141,26 +132,16 @@ pub(super) async fn messages(
         Some(body) => validate::check(body).and_then(|wanted| desk.look_up(wanted, body)),
         None => Err(Refusal::of(100).details("The request body is not valid JSON.")),
     });
-    let mut wamid = None;
-    let answer = match checked {
-        Err(refusal) => refused(&refusal, &gate.limiter),
+    let (answer, wamid) = match checked {
+        Err(refusal) => (refused(&refusal, &gate.limiter), None),
         Ok(validate::Request::MarkRead { wamid, typing }) => {
-            if phones.mark_read(&wamid, typing) {
-                Answer::Json(200, json!({"success": true}))
-            } else {
-                refused(
-                    &Refusal::value("message_id", "is not a message that this number received"),
-                    &gate.limiter,
-                )
-            }
+            let receipt = async || mark_read(phones, &wamid, typing, &gate.limiter);
+            (faults.around(Endpoint::Receipts, "", receipt).await, None)
         }
-        Ok(validate::Request::Message(message)) => {
-            send(&message, phones, faults, &gate.limiter, &mut wamid).await
-        }
+        Ok(validate::Request::Message(message)) => send(&message, phones, faults, &gate.limiter).await,
     };
-    let answered = if let Answer::Json(status, _) = &answer { Some(*status) } else { None };
-    record.add(body.unwrap_or_default(), answered, wamid);
-    respond(answer, faults).await
+    record.add(body.unwrap_or_default(), answer.status(), wamid);
+    faults.respond(answer).await
 }
 
 impl Desk {
@@ -181,74 +162,57 @@ impl Desk {
     }
 }
 
-/// Delivers one message, unless an error rule has other plans.
+fn mark_read(phones: &Phones, wamid: &str, typing: bool, limiter: &Limiter) -> HttpResponse {
+    if phones.mark_read(wamid, typing) {
+        return HttpResponse::Ok().json(json!({"success": true}));
+    }
+    let refusal = Refusal::value("message_id", "is not a message that this number received");
+    limiter.count_refusal(refusal.code);
+    refuse(&refusal)
+}
+
+/// Delivers one message, unless an error rule has other plans. The answer is that of the request, and the wamid.
 async fn send(
     message: &Outgoing,
     phones: &Phones,
     faults: &Faults,
     limiter: &Limiter,
-    wamid: &mut Option<String>,
-) -> Answer {
-    let outcome = faults.meet(&phones.resolve(&message.recipient));
-    match outcome {
-        Some(Outcome::Error { code, status }) => {
-            let refusal = Outcome::refusal(code, status);
-            return Answer::Json(refusal.status, refusal.body());
-        }
-        Some(Outcome::CutBefore) => return Answer::Cut,
-        Some(Outcome::HangBefore) => return Answer::Hang,
-        Some(Outcome::Delay { ms }) => faults.pause(Duration::from_millis(ms)).await,
-        Some(Outcome::CutAfter | Outcome::HangAfter) | None => {}
-    }
-    let (wa_id, user_id, id) = match phones.receive(message) {
-        Ok(received) => received,
-        Err(refusal) => return refused(&refusal, limiter),
-    };
-    *wamid = Some(id.clone());
-    let contact = match &message.recipient {
-        Recipient::Phone { input, .. } => json!({"input": input, "wa_id": wa_id, "user_id": user_id}),
-        Recipient::UserId(input) => json!({"input": input, "user_id": user_id}),
-    };
-    match outcome {
-        Some(Outcome::CutAfter) => Answer::Cut,
-        Some(Outcome::HangAfter) => Answer::Hang,
-        _ => {
-            let mut told = json!({"id": id});
-            // Only templates have one (Meta, "Send messages": the response).
-            if message.template.is_some() {
-                told["message_status"] = json!("accepted");
+) -> (Answer, Option<String>) {
+    let mut wamid = None;
+    let deliver = async || {
+        let taken = match phones.receive(message) {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                limiter.count_refusal(refusal.code);
+                return refuse(&refusal);
             }
-            Answer::Json(
-                200,
-                json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [told]}),
-            )
+        };
+        wamid = Some(taken.wamid.clone());
+        for mut arrival in taken.awaited {
+            // It may never come, and then the answer comes all the same.
+            timeout(ARRIVAL_TIMEOUT, arrival.wait_for(|has_arrived| *has_arrived)).await.ok();
         }
-    }
+        let (wa_id, user_id) = (&taken.wa_id, &taken.user_id);
+        let contact = match &message.recipient {
+            Recipient::Phone { input, .. } => json!({"input": input, "wa_id": wa_id, "user_id": user_id}),
+            Recipient::UserId(input) => json!({"input": input, "user_id": user_id}),
+        };
+        let mut told = json!({"id": taken.wamid});
+        // Only templates have one (Meta, "Send messages": the response).
+        if message.template.is_some() {
+            told["message_status"] = json!("accepted");
+        }
+        HttpResponse::Ok().json(json!({
+            "messaging_product": "whatsapp", "contacts": [contact], "messages": [told],
+        }))
+    };
+    let answer = faults.around(Endpoint::Messages, &phones.resolve(&message.recipient), deliver).await;
+    (answer, wamid)
 }
 
 fn refused(refusal: &Refusal, limiter: &Limiter) -> Answer {
     limiter.count_refusal(refusal.code);
-    Answer::Json(refusal.status, refusal.body())
-}
-
-async fn respond(answer: Answer, faults: &Faults) -> HttpResponse {
-    match answer {
-        Answer::Json(status, body) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            HttpResponse::build(status).json(body)
-        }
-        Answer::Cut => cut(),
-        Answer::Hang => {
-            faults.pause(HANG).await;
-            cut()
-        }
-    }
-}
-
-/// An answer that never is one: its body fails before the first byte, and the server closes the connection.
-fn cut() -> HttpResponse {
-    let failing = stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut by an error rule")) });
-    HttpResponse::Ok().streaming(failing)
+    Answer::refused(refusal)
 }
 
 /// The members of `node` that a request wants; its id is always among them.
@@ -257,10 +221,4 @@ pub(super) fn fields(mut node: Value, wanted: Option<&str>) -> Value {
         members.retain(|key, _| key == "id" || wanted.split(',').any(|field| field.trim() == key));
     }
     node
-}
-
-/// Meta's error as the answer.
-pub(super) fn refuse(refusal: &Refusal) -> HttpResponse {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-    HttpResponse::build(status).json(refusal.body())
 }

@@ -9,19 +9,19 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::courier::{BadWebhookUrl, Courier, Delivered, webhook_url};
+use super::counted::{BadRule, Standing};
+use super::courier::{BATCH_MAX, BadWebhookUrl, Delivered, Posting, webhook_url};
 use super::entry::{Entry, Side, Status};
-use super::faults::{BadRule, Faults, Rule, Standing};
-use super::graph::{Gate, Received, Record};
-use super::limits::{Limiter, Limits};
-use super::media::Files;
-use super::payload::Number;
-use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
+use super::faults::{Endpoint, Placed, Rule};
+use super::graph::Received;
+use super::limits::Limits;
+use super::parts::Parts;
+use super::phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
 use super::said::{Media, Said, Sent};
-use super::server::{self, Errand, Parts};
+use super::server::{self, Errand};
 use super::settings::Settings;
-use super::templates::{BadTemplate, Templates};
-use super::tokens::Tokens;
+use super::statuses::StatusRule;
+use super::templates::BadTemplate;
 use crate::clock::Clock;
 
 /// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
@@ -58,8 +58,6 @@ impl LocalMeta {
         reason = "starting may come to wait for the server without a change for callers"
     )]
     pub async fn start(settings: Settings, clock: Clock) -> io::Result<Self> {
-        let invalid =
-            |error: &dyn std::error::Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
         if !settings.listen.ip().is_loopback() {
             let message = format!(
                 "the local Meta asks for no key, so it cannot listen on {}; use 127.0.0.1",
@@ -67,47 +65,9 @@ impl LocalMeta {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let url =
-            settings.webhook_url.as_deref().map(webhook_url).transpose().map_err(|error| invalid(&error))?;
-        let number = Number {
-            business_account_id: settings.business_account_id.clone(),
-            phone_number_id: settings.phone_number_id.clone(),
-            display_phone_number: settings.display_phone_number.clone(),
-        };
         let listener = TcpListener::bind(settings.listen)?;
         let addr = listener.local_addr()?;
-        let files = Files::new(&format!("http://{addr}"), clock.clone());
-        let courier = Arc::new(Courier::new(number.clone(), settings.app_secret.clone(), url));
-        let limiter = Limiter::new(settings.limits);
-        let phones = Phones::new(
-            courier.clone(),
-            limiter.clone(),
-            clock.clone(),
-            &settings.display_phone_number,
-            settings.statuses,
-        );
-        for phone in &settings.phones {
-            phones.add(phone).map_err(|error| invalid(&error))?;
-        }
-        let templates = Templates::new(courier.clone(), clock.clone(), settings.any_template);
-        for template in &settings.templates {
-            templates.add(template).map_err(|error| invalid(&error))?;
-        }
-        let parts = Parts {
-            gate: Gate {
-                number,
-                tokens: Tokens::new(settings.token.clone(), clock.clone()),
-                limiter,
-                first_token: settings.token.as_str().into(),
-            },
-            phones,
-            templates,
-            files,
-            faults: Faults::new(clock.clone()),
-            record: Record::new(clock.clone()),
-            courier,
-            clock,
-        };
+        let parts = Parts::new(&settings, addr, clock)?;
         let stop = CancellationToken::new();
         let (errands, errand_queue) = mpsc::unbounded_channel();
         let (alive_sender, alive) = watch::channel(());
@@ -206,6 +166,12 @@ impl LocalMeta {
         self.parts.phones.open(phone)
     }
 
+    /// A person listens to the voice note `wamid`, or to all of them, with the status webhooks. The answer is how many.
+    #[must_use]
+    pub fn play(&self, phone: &str, wamid: Option<&str>) -> usize {
+        self.parts.phones.play(phone, wamid)
+    }
+
     /// Queues one status webhook for a message of the business, in whatever order and as often as a test likes; an error
     /// `code` belongs to [`Status::Failed`]. False when there is no such message.
     #[must_use]
@@ -297,23 +263,73 @@ impl LocalMeta {
         self.transcript(phone).into_iter().filter(|entry| entry.from == Side::Business).collect()
     }
 
-    /// Sets an error rule. The answer is its number.
+    /// Sets an error rule for sends. The answer is its number.
     ///
     /// # Errors
     /// When one of its numbers makes no sense, or there are too many rules.
     pub fn set_rule(&self, rule: Rule) -> Result<u64, BadRule> {
-        self.parts.faults.add(rule)
+        self.parts.faults.add(Endpoint::Messages, rule)
+    }
+
+    /// Sets an error rule for other requests than sends. The answer is its number.
+    ///
+    /// # Errors
+    /// When one of its numbers makes no sense, or there are too many rules.
+    pub fn set_rule_at(&self, at: Endpoint, rule: Rule) -> Result<u64, BadRule> {
+        self.parts.faults.add(at, rule)
     }
 
     /// The error rules that stand.
     #[must_use]
-    pub fn rules(&self) -> Vec<Standing> {
+    pub fn rules(&self) -> Vec<Standing<Placed>> {
         self.parts.faults.list()
     }
 
     /// Takes away every error rule.
     pub fn clear_rules(&self) {
         self.parts.faults.remove(None);
+    }
+
+    /// Sets a rule for how statuses are told. The answer is its number.
+    ///
+    /// # Errors
+    /// When one of its numbers makes no sense, or there are too many rules.
+    pub fn set_status_rule(&self, rule: StatusRule) -> Result<u64, BadRule> {
+        self.parts.teller.add(rule)
+    }
+
+    /// The status rules that stand.
+    #[must_use]
+    pub fn status_rules(&self) -> Vec<Standing<StatusRule>> {
+        self.parts.teller.list()
+    }
+
+    /// Takes away every status rule; what they held to shuffle it is told.
+    pub fn clear_status_rules(&self) {
+        self.parts.teller.remove(None);
+    }
+
+    /// How webhooks are posted.
+    #[must_use]
+    pub fn posting(&self) -> Posting {
+        self.parts.courier.posting()
+    }
+
+    /// Posts webhooks otherwise from here on. A batch of no update is one of one.
+    pub fn set_posting(&self, posting: Posting) {
+        self.parts
+            .courier
+            .set_posting(Posting { batch_max: posting.batch_max.clamp(1, BATCH_MAX), ..posting });
+    }
+
+    /// Posts nothing until [`LocalMeta::resume_webhooks`]; what is on its way arrives.
+    pub fn pause_webhooks(&self) {
+        self.set_posting(Posting { paused: true, ..self.posting() });
+    }
+
+    /// Posts what has waited, and goes on.
+    pub fn resume_webhooks(&self) {
+        self.set_posting(Posting { paused: false, ..self.posting() });
     }
 
     /// The limits that are kept.

@@ -21,26 +21,32 @@
 //! - a send is either refused with Meta's error, or delivered exactly once, whatever then happens to its answer;
 //! - nothing in it is random but ids.
 
+mod answer;
 mod control;
+mod counted;
 mod courier;
 mod entry;
 mod faults;
 mod graph;
 mod handle;
 mod interactive;
+mod lanes;
 mod levers;
 mod limits;
 mod media;
 mod nodes;
 mod page;
 mod param;
+mod parts;
 mod payload;
 mod phones;
 mod refusal;
 mod said;
 mod server;
 mod settings;
+mod statuses;
 mod templates;
+mod timetable;
 mod tokens;
 mod validate;
 mod wire;
@@ -49,9 +55,12 @@ mod words;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use control::{PHONES_LISTED, QUIET, WAIT_DEFAULT_MS, WAIT_MAX_MS};
-pub use courier::{BATCH_MAX, BadWebhookUrl, Delivered, IN_FLIGHT_MAX, POST_TIMEOUT, RETRY_FIRST, RETRY_MAX};
+pub use counted::{BadRule, RULES_MAX, Standing, Times};
+pub use courier::{
+    BATCH_MAX, BadWebhookUrl, Delivered, IN_FLIGHT_MAX, POST_TIMEOUT, Posting, RETRY_FIRST, RETRY_MAX,
+};
 pub use entry::{Choice, Content, Entry, Side, Status};
-pub use faults::{BadRule, DELAY_MAX_MS, Outcome, RULES_MAX, Rule, Standing, Times};
+pub use faults::{DELAY_MAX_MS, Endpoint, Outcome, Placed, Rule};
 pub use graph::{REQUESTS_KEPT, Received};
 pub use handle::{LocalMeta, Undelivered};
 pub use limits::{Limits, PAIR_REFILL_MAX_MS, Window};
@@ -59,6 +68,7 @@ pub use media::{FILES_BYTES_MAX, UPLOAD_MAX};
 pub use phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
 pub use said::Media;
 pub use settings::{DemoPhone, Settings};
+pub use statuses::{Effect, HELD_MAX_MS, REPEAT_MAX, SHUFFLE_MAX, StatusRule};
 pub use templates::{BadTemplate, Review, TEMPLATES_MAX};
 
 /// Locks, whatever became of the thread that held the lock before: what is behind these locks is whole after every

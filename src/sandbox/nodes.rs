@@ -5,7 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::graph::{Gate, fields, refuse};
+use super::answer::refuse;
+use super::faults::{Endpoint, Faults};
+use super::graph::{Gate, fields};
 use super::media::Files;
 use super::refusal::Refusal;
 use super::templates::Templates;
@@ -26,24 +28,28 @@ pub(super) async fn get(
     gate: Data<Gate>,
     templates: Data<Templates>,
     files: Data<Files>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
     if let Err(refusal) = gate.check_token(&request) {
         return refuse(&refusal);
     }
     let id = &path.1;
-    let node = if *id == gate.number.phone_number_id {
-        Some(number(&gate))
-    } else if *id == gate.number.business_account_id {
-        Some(json!({"id": id, "name": "Local Meta", "message_template_namespace": id}))
-    } else if query.phone_number_id.as_ref().is_some_and(|asked| *asked != gate.number.phone_number_id) {
-        None
-    } else {
-        files.node(id).or_else(|| templates.node(id))
-    };
-    match node {
-        Some(node) => HttpResponse::Ok().json(fields(node, query.fields.as_deref())),
-        None => refuse(&Refusal::unknown_object(id)),
+    let shown = |node: Value| HttpResponse::Ok().json(fields(node, query.fields.as_deref()));
+    if *id == gate.number.phone_number_id {
+        return shown(number(&gate));
     }
+    if *id == gate.number.business_account_id {
+        return shown(json!({"id": id, "name": "Local Meta", "message_template_namespace": id}));
+    }
+    if let Some(template) = templates.node(id) {
+        return faults.answer(Endpoint::Templates, async || shown(template)).await;
+    }
+    let is_ours = query.phone_number_id.as_ref().is_none_or(|asked| *asked == gate.number.phone_number_id);
+    let look_up = async || match files.node(id).filter(|_| is_ours) {
+        Some(node) => shown(node),
+        None => refuse(&Refusal::unknown_object(id)),
+    };
+    faults.answer(Endpoint::Media, look_up).await
 }
 
 fn number(gate: &Gate) -> Value {

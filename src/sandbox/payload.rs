@@ -1,9 +1,13 @@
 //! The JSON of Meta's webhooks (Meta, "Webhooks reference: messages" and "status messages", Graph v24 and later).
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use super::entry::{Entry, Status};
 use super::refusal::Refusal;
+use super::wire::to_wire;
 use crate::clock::{Millis, SECOND};
 
 /// Which of our numbers a webhook speaks about.
@@ -14,23 +18,47 @@ pub(super) struct Number {
     pub(super) display_phone_number: String,
 }
 
+/// Bytes around an update that has a `changes[]` item of its own.
+const AROUND: usize = 300;
+
 /// One thing to tell the receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Update {
-    /// The phone that it is about, or the account: the lane that keeps it in order.
-    pub(super) phone: String,
+    /// What keeps it in order: that of the phone that it is about, or the account's.
+    pub(super) lane: String,
     pub(super) wamid: String,
     pub(super) kind: Kind,
     /// The item of `contacts[]`; a failed status has none.
     pub(super) contact: Option<Value>,
     pub(super) item: Value,
+    /// Told when the receiver has answered 200 for it.
+    pub(super) arrival: Option<Arc<watch::Sender<bool>>>,
 }
 
 impl Update {
+    /// About how many bytes it takes on the wire, with what stands around it.
+    pub(super) fn weight(&self) -> usize {
+        let contact = self.contact.as_ref().map_or(0, |contact| to_wire(contact).len());
+        to_wire(&self.item).len() + contact + AROUND
+    }
+
+    pub(super) fn has_arrived(&self) {
+        if let Some(arrival) = &self.arrival {
+            arrival.send_replace(true);
+        }
+    }
+
     /// News of the account: the `value` of a field such as `message_template_status_update`, and when it happened.
     pub(super) fn of_account(account: &str, field: &'static str, at: Millis, value: Value) -> Self {
         let kind = Kind::Account { field, at };
-        Self { phone: account.to_owned(), wamid: String::new(), kind, contact: None, item: value }
+        Self {
+            lane: account.to_owned(),
+            wamid: String::new(),
+            kind,
+            contact: None,
+            item: value,
+            arrival: None,
+        }
     }
 }
 
@@ -44,40 +72,47 @@ pub(super) enum Kind {
 
 /// A person as webhooks know them.
 pub(super) struct Person<'a> {
-    pub(super) wa_id: &'a str,
+    pub(super) lane: &'a str,
+    /// Absent when the person hides the number.
+    pub(super) wa_id: Option<&'a str>,
     pub(super) user_id: &'a str,
+    pub(super) parent_user_id: Option<&'a str>,
     pub(super) name: &'a str,
+    pub(super) username: Option<&'a str>,
 }
 
 impl Person<'_> {
     fn contact(&self) -> Value {
-        json!({"profile": {"name": self.name}, "wa_id": self.wa_id, "user_id": self.user_id})
+        let mut contact = json!({"profile": {"name": self.name}, "user_id": self.user_id});
+        put(&mut contact["profile"], "username", self.username);
+        put(&mut contact, "wa_id", self.wa_id);
+        put(&mut contact, "parent_user_id", self.parent_user_id);
+        contact
     }
 }
 
-/// A message from a phone. `node` is what stands under the type, such as `{"body":"hi"}` under `text`; `context` the
-/// wamid that it answers, of a message that `display_phone_number` wrote.
-pub(super) fn message(
-    person: &Person<'_>,
-    entry: &Entry,
-    wire_type: &str,
-    node: Value,
-    business: Option<&str>,
-) -> Update {
-    let mut item = json!({
-        "from": person.wa_id, "from_user_id": person.user_id, "id": entry.wamid,
-        "timestamp": seconds(entry.at), "type": wire_type,
-    });
-    item[wire_type] = node;
-    if let (Some(wamid), Some(business)) = (&entry.context, business) {
-        item["context"] = json!({"from": business, "id": wamid});
+/// Sets a member, if there is something to set.
+fn put(object: &mut Value, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        object[key] = json!(value);
     }
+}
+
+/// A message of type `kind` from a phone. `members` is what else stands in it, such as `{"text":{"body":"hi"}}`.
+pub(super) fn message(person: &Person<'_>, entry: &Entry, kind: &str, members: Map<String, Value>) -> Update {
+    let mut item = json!({
+        "from_user_id": person.user_id, "id": entry.wamid, "timestamp": seconds(entry.at), "type": kind,
+    });
+    put(&mut item, "from", person.wa_id);
+    put(&mut item, "from_parent_user_id", person.parent_user_id);
+    item.as_object_mut().into_iter().for_each(|item| item.extend(members.clone()));
     Update {
-        phone: person.wa_id.to_owned(),
+        lane: person.lane.to_owned(),
         wamid: entry.wamid.clone(),
         kind: Kind::Message,
         contact: Some(person.contact()),
         item,
+        arrival: None,
     }
 }
 
@@ -89,9 +124,9 @@ pub(super) fn status(
     failure: Option<&Refusal>,
     now: Millis,
 ) -> Update {
-    let mut item = json!({
-        "id": entry.wamid, "status": status.word(), "timestamp": seconds(now), "recipient_id": person.wa_id,
-    });
+    let mut item = json!({"id": entry.wamid, "status": status.word(), "timestamp": seconds(now)});
+    // Whoever wrote to a number knows it; to a user id, only what the person shows.
+    put(&mut item, "recipient_id", entry.to.as_deref().or(person.wa_id));
     if let Some(data) = &entry.callback_data {
         item["biz_opaque_callback_data"] = json!(data);
     }
@@ -105,17 +140,26 @@ pub(super) fn status(
     }
     if let Some(failure) = failure {
         item["errors"] = json!([failure.status_error()]);
-    } else {
+    }
+    if failure.is_none() || entry.to.is_none() {
         item["recipient_user_id"] = json!(person.user_id);
+        put(&mut item, "recipient_parent_user_id", person.parent_user_id);
     }
     let contact = failure.is_none().then(|| person.contact());
-    Update { phone: person.wa_id.to_owned(), wamid: entry.wamid.clone(), kind: Kind::Status, contact, item }
+    Update {
+        lane: person.lane.to_owned(),
+        wamid: entry.wamid.clone(),
+        kind: Kind::Status,
+        contact,
+        item,
+        arrival: None,
+    }
 }
 
 /// Meta's envelope around `updates`. Neighbours of one phone and kind share a `changes[]` item, so that `contacts[]`
 /// there is always about the one person. News of the account stand in an entry of their own, which alone has a time.
 pub(super) fn envelope(number: &Number, updates: &[Update]) -> Value {
-    let alike = |a: &Update, b: &Update| a.phone == b.phone && a.kind == b.kind && a.contact == b.contact;
+    let alike = |a: &Update, b: &Update| a.lane == b.lane && a.kind == b.kind && a.contact == b.contact;
     let (mut changes, mut entries) = (Vec::new(), Vec::new());
     for group in updates.chunk_by(alike) {
         match group[0].kind {

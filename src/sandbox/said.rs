@@ -135,8 +135,10 @@ impl Said {
             }
             Self::Reaction { emoji, .. } => ("reaction", emoji.clone()),
         };
-        let media = if let Self::File(sent) = self { Some(sent.file.id.clone()) } else { None };
-        Content { kind: kind.to_owned(), text, media, ..Content::default() }
+        let sent = if let Self::File(sent) = self { Some(sent) } else { None };
+        let media = sent.map(|sent| sent.file.id.clone());
+        let voice = sent.is_some_and(|sent| sent.voice);
+        Content { kind: kind.to_owned(), text, media, voice, ..Content::default() }
     }
 
     /// Meta's type, and what stands under it in the webhook.

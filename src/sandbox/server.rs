@@ -17,15 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::control;
 use super::courier::{Courier, POST_TIMEOUT};
-use super::faults::Faults;
-use super::graph::{self, Desk, Gate, Record};
+use super::graph::{self, Desk};
 use super::levers;
-use super::media::{self, Files};
+use super::media;
 use super::nodes;
 use super::page;
-use super::phones::Phones;
-use super::templates::{self, Templates};
-use crate::clock::Clock;
+use super::parts::Parts;
+use super::templates;
 
 /// How long an idle connection is kept open.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(75);
@@ -43,19 +41,6 @@ const CONTENT_SECURITY_POLICY: &str =
 
 /// A body to sign and post, and where its answer goes.
 pub(super) type Errand = (Vec<u8>, oneshot::Sender<Result<u16, String>>);
-
-/// What the handlers and the courier's loop work with.
-#[derive(Clone)]
-pub(super) struct Parts {
-    pub(super) gate: Gate,
-    pub(super) phones: Phones,
-    pub(super) templates: Templates,
-    pub(super) files: Files,
-    pub(super) faults: Faults,
-    pub(super) record: Record,
-    pub(super) courier: Arc<Courier>,
-    pub(super) clock: Clock,
-}
 
 /// Starts the thread. It ends after `stop` and then drops its end of `alive`.
 pub(super) fn spawn(
@@ -99,6 +84,7 @@ async fn serve(
     let arrived = move |updates: &[_]| phones.arrived(updates);
     let carry = parts.courier.clone().run(client.clone(), parts.clock.clone(), stop.clone(), arrived);
     actix_web::rt::spawn(carry);
+    actix_web::rt::spawn(parts.teller.clone().run(stop.clone()));
     actix_web::rt::spawn(run_errands(parts.courier.clone(), client, errands));
 
     let desk = Desk {
@@ -122,6 +108,7 @@ async fn serve(
             .app_data(Data::new(desk.clone()))
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
+            .app_data(Data::new(parts.teller.clone()))
             .app_data(Data::new(parts.templates.clone()))
             .app_data(Data::new(parts.files.clone()))
             .app_data(Data::new(parts.faults.clone()))
@@ -183,6 +170,7 @@ fn phone_routes(to: &mut ServiceConfig) {
         .route("/phones/{wa_id}/messages", web::get().to(control::transcript))
         .route("/phones/{wa_id}/messages", web::post().to(control::say))
         .route("/phones/{wa_id}/open", web::post().to(control::open))
+        .route("/phones/{wa_id}/play", web::post().to(control::play))
         .route("/events", web::get().to(control::events));
 }
 
@@ -193,6 +181,12 @@ fn lever_routes(to: &mut ServiceConfig) {
         .route("/rules", web::post().to(control::add_rule))
         .route("/rules", web::delete().to(control::remove_rules))
         .route("/rules/{id}", web::delete().to(control::remove_rule))
+        .route("/status-rules", web::get().to(levers::status_rules))
+        .route("/status-rules", web::post().to(levers::add_status_rule))
+        .route("/status-rules", web::delete().to(levers::remove_status_rules))
+        .route("/status-rules/{id}", web::delete().to(levers::remove_status_rule))
+        .route("/webhook", web::get().to(levers::webhook))
+        .route("/webhook", web::put().to(levers::set_webhook))
         .route("/limits", web::get().to(levers::limits))
         .route("/limits", web::put().to(levers::set_limits))
         .route("/token", web::get().to(levers::token))

@@ -245,7 +245,8 @@ pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
     let caption = node.text_at("caption", CAPTION_MAX)?;
     let filename = node.text_at("filename", STRING_MAX)?;
     let text = caption.or(filename).unwrap_or_default().to_owned();
-    Ok(Content { kind: kind.to_owned(), text, url, media, ..Content::default() })
+    let voice = node.find("voice").is_some_and(|voice| *voice.value() == Value::Bool(true));
+    Ok(Content { kind: kind.to_owned(), text, url, media, voice, ..Content::default() })
 }
 
 /// An absolute http or https address.

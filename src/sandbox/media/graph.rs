@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Files, Source, multipart, rules};
-use crate::sandbox::graph::{Gate, refuse};
+use crate::sandbox::answer::refuse;
+use crate::sandbox::faults::{Endpoint, Faults};
+use crate::sandbox::graph::Gate;
 use crate::sandbox::param::Checked;
 use crate::sandbox::refusal::Refusal;
 
@@ -17,11 +19,16 @@ pub(in crate::sandbox) async fn upload(
     body: Bytes,
     gate: Data<Gate>,
     files: Data<Files>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    match gate.check(&request, &path.1).and_then(|()| keep(&request, &body, &files)) {
+    if let Err(refusal) = gate.check(&request, &path.1) {
+        return refuse(&refusal);
+    }
+    let upload = async || match keep(&request, &body, &files) {
         Ok(id) => HttpResponse::Ok().json(json!({"id": id})),
         Err(refusal) => refuse(&refusal),
-    }
+    };
+    faults.answer(Endpoint::Uploads, upload).await
 }
 
 fn keep(request: &HttpRequest, body: &Bytes, files: &Files) -> Checked<String> {
@@ -58,15 +65,20 @@ pub(in crate::sandbox) async fn delete(
     query: Query<Scope>,
     gate: Data<Gate>,
     files: Data<Files>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    let deleted = gate.check_token(&request).and_then(|()| {
-        let is_ours = query.phone_number_id.as_ref().is_none_or(|id| *id == gate.number.phone_number_id);
-        if is_ours && files.remove(&path.1) { Ok(()) } else { Err(Refusal::unknown_object(&path.1)) }
-    });
-    match deleted {
-        Ok(()) => HttpResponse::Ok().json(json!({"success": true})),
-        Err(refusal) => refuse(&refusal),
+    if let Err(refusal) = gate.check_token(&request) {
+        return refuse(&refusal);
     }
+    let delete = async || {
+        let is_ours = query.phone_number_id.as_ref().is_none_or(|id| *id == gate.number.phone_number_id);
+        if is_ours && files.remove(&path.1) {
+            HttpResponse::Ok().json(json!({"success": true}))
+        } else {
+            refuse(&Refusal::unknown_object(&path.1))
+        }
+    };
+    faults.answer(Endpoint::Media, delete).await
 }
 
 /// The query of an address that [`Files::address`] has told.
@@ -83,14 +95,16 @@ pub(in crate::sandbox) async fn download(
     query: Query<Address>,
     gate: Data<Gate>,
     files: Data<Files>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
     if let Err(refusal) = gate.check_token(&request) {
         return refuse(&refusal);
     }
-    match files.open(&query.mid, query.ext, &query.hash) {
+    let download = async || match files.open(&query.mid, query.ext, &query.hash) {
         Some(file) => HttpResponse::Ok().content_type(file.mime_type).body(file.bytes),
         None => HttpResponse::NotFound().finish(),
-    }
+    };
+    faults.answer(Endpoint::Downloads, download).await
 }
 
 /// `GET /files/{media_id}`: the bytes for the page, which has no token and is this machine's alone. Only pictures, films

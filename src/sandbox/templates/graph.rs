@@ -8,7 +8,10 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::Templates;
-use crate::sandbox::graph::{Gate, fields, refuse};
+use super::list::Page;
+use crate::sandbox::answer::refuse;
+use crate::sandbox::faults::{Endpoint, Faults};
+use crate::sandbox::graph::{Gate, fields};
 use crate::sandbox::refusal::Refusal;
 
 type Words = Query<HashMap<String, String>>;
@@ -20,12 +23,19 @@ pub(in crate::sandbox) async fn list(
     query: Words,
     gate: Data<Gate>,
     templates: Data<Templates>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    let page = gate.check_account(&request, &path.1).and_then(|()| templates.page(&query));
-    let page = match page {
-        Ok(page) => page,
-        Err(refusal) => return refuse(&refusal),
+    if let Err(refusal) = gate.check_account(&request, &path.1) {
+        return refuse(&refusal);
+    }
+    let list = async || match templates.page(&query) {
+        Ok(page) => paged(&request, &query, page),
+        Err(refusal) => refuse(&refusal),
     };
+    faults.answer(Endpoint::Templates, list).await
+}
+
+fn paged(request: &HttpRequest, query: &Words, page: Page) -> HttpResponse {
     let wanted = query.get("fields").map(String::as_str);
     let data: Vec<Value> = page.nodes.into_iter().map(|node| fields(node, wanted)).collect();
     let mut answer = json!({"data": data});
@@ -35,7 +45,7 @@ pub(in crate::sandbox) async fn list(
         let leads =
             [("next", "after", after, page.has_later), ("previous", "before", before, page.has_earlier)];
         for (name, key, cursor, is_there) in leads {
-            if is_there && let Some(address) = address(&request, &query, key, cursor) {
+            if is_there && let Some(address) = address(request, query, key, cursor) {
                 answer["paging"][name] = json!(address);
             }
         }
@@ -59,15 +69,16 @@ pub(in crate::sandbox) async fn create(
     body: Bytes,
     gate: Data<Gate>,
     templates: Data<Templates>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    let created = gate
-        .check_account(&request, &path.1)
-        .and_then(|()| json_of(&body))
-        .and_then(|definition| templates.create(&definition));
-    match created {
+    if let Err(refusal) = gate.check_account(&request, &path.1) {
+        return refuse(&refusal);
+    }
+    let create = async || match json_of(&body).and_then(|definition| templates.create(&definition)) {
         Ok(answer) => HttpResponse::Ok().json(answer),
         Err(refusal) => refuse(&refusal),
-    }
+    };
+    faults.answer(Endpoint::Templates, create).await
 }
 
 /// `DELETE /{version}/{business_account_id}/message_templates?name=…&hsm_id=…`.
@@ -77,12 +88,20 @@ pub(in crate::sandbox) async fn delete(
     query: Words,
     gate: Data<Gate>,
     templates: Data<Templates>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    let deleted = gate.check_account(&request, &path.1).and_then(|()| {
-        let missing = || Refusal::of(100).details("The parameter name is required.");
-        templates.delete(query.get("name").ok_or_else(missing)?, query.get("hsm_id").map(String::as_str))
-    });
-    match deleted {
+    if let Err(refusal) = gate.check_account(&request, &path.1) {
+        return refuse(&refusal);
+    }
+    let Some(name) = query.get("name") else {
+        return refuse(&Refusal::of(100).details("The parameter name is required."));
+    };
+    let only = query.get("hsm_id").map(String::as_str);
+    faults.answer(Endpoint::Templates, async || success(templates.delete(name, only))).await
+}
+
+fn success(done: Result<(), Refusal>) -> HttpResponse {
+    match done {
         Ok(()) => HttpResponse::Ok().json(json!({"success": true})),
         Err(refusal) => refuse(&refusal),
     }
@@ -95,15 +114,13 @@ pub(in crate::sandbox) async fn edit(
     body: Bytes,
     gate: Data<Gate>,
     templates: Data<Templates>,
+    faults: Data<Faults>,
 ) -> HttpResponse {
-    let edited = gate
-        .check_token(&request)
-        .and_then(|()| json_of(&body))
-        .and_then(|change| templates.edit(&path.1, &change));
-    match edited {
-        Ok(()) => HttpResponse::Ok().json(json!({"success": true})),
-        Err(refusal) => refuse(&refusal),
+    if let Err(refusal) = gate.check_token(&request) {
+        return refuse(&refusal);
     }
+    let edit = async || success(json_of(&body).and_then(|change| templates.edit(&path.1, &change)));
+    faults.answer(Endpoint::Templates, edit).await
 }
 
 /// A body that has to be a JSON object.

@@ -14,7 +14,9 @@ use crate::clock::Clock;
 
 mod limits;
 mod media;
+mod statuses;
 mod templates;
+mod trouble;
 
 const ADA: &str = "4915112345001";
 /// Long enough for any machine: it is only reached when a test fails.
@@ -54,7 +56,12 @@ impl Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let server = HttpServer::new(move || {
-            App::new().app_data(Data::new(desk.clone())).route("/webhook", web::post().to(take))
+            // As large as Meta's bodies can be.
+            let limit = web::PayloadConfig::new(3_000_000);
+            App::new()
+                .app_data(Data::new(desk.clone()))
+                .app_data(limit)
+                .route("/webhook", web::post().to(take))
         })
         .workers(1)
         .disable_signals()
