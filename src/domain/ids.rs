@@ -78,6 +78,11 @@ id!(
     MediaId, "med_"
 );
 
+id!(
+    /// A template of a business account of ours. A row of `template`.
+    TemplateId, "tpl_"
+);
+
 impl ConversationId {
     /// The number of shards; fixed for ever, because every row keyed by conversation carries its shard.
     pub const SHARDS: i64 = 256;
