@@ -40,6 +40,7 @@ pub mod read;
 mod recovery;
 mod sql;
 mod statuses;
+mod template;
 mod turn;
 mod types;
 mod write;
@@ -48,6 +49,7 @@ mod writer;
 pub use counters::response_bucket_ms;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
+pub use template::{StoredTemplate, TemplateFilter, TemplateList};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
     QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,

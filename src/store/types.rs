@@ -13,6 +13,7 @@ use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
 use crate::domain::outbound::{Message, Priority};
+use crate::domain::template::News;
 use crate::domain::window::Outside;
 
 /// Something that wants to be accepted.
@@ -42,6 +43,15 @@ pub enum IncomingBody {
         phone_number_id: Option<String>,
         /// The news.
         update: StatusUpdate,
+    },
+    /// A template of an account of ours changed: written down at once.
+    Template {
+        /// Meta's field.
+        kind: String,
+        /// The account.
+        business_account_id: String,
+        /// What changed.
+        news: News,
     },
     /// Kept as it came, and done with.
     Kept {
@@ -113,6 +123,11 @@ pub enum Hint {
     Settled(Vec<(ConversationId, MessageId)>),
     /// Files wait to be fetched.
     MediaWanted,
+    /// News of templates are written down. `look` where they do not tell everything, so that Meta's list has to.
+    TemplatesTold {
+        /// Whether the list has to be read.
+        look: bool,
+    },
     /// What waits to leave goes by another lane, or to another address.
     Redirected(Vec<Redirected>),
 }

@@ -20,10 +20,11 @@ use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
+use crate::store::template::TemplateList;
 use crate::store::{
     Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, queue, recovery, sql, turn};
+use crate::store::{accept, consent, gate, media, queue, recovery, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -56,6 +57,8 @@ pub(crate) enum Request {
     Writes(Vec<SqlWrite>),
     /// Something about files.
     Media(MediaWrite),
+    /// What Meta's list of templates says.
+    Templates(TemplateList),
     /// Count the open events afresh.
     Recount,
 }
@@ -307,6 +310,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 }
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
+            Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }

@@ -12,5 +12,6 @@ pub(crate) mod media_upload;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod session;
+pub(crate) mod template;
 pub(crate) mod timer;
 pub(crate) mod webhook;
