@@ -40,6 +40,8 @@ use crate::sender::post::Counter;
 use crate::sender::{self, Board, Number, reconcile};
 use crate::store::{self, Hint, Store};
 use crate::telemetry::Metrics;
+use crate::template::Book;
+use crate::template::keeper::{self, Keeper};
 use crate::webhook::{self, Door};
 
 /// How often a stop looks whether what it waits for has ended.
@@ -188,6 +190,10 @@ impl Running {
         let settings = store_settings(config);
         let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
+        let templates = Book::new(config.numbers.iter().filter_map(|number| {
+            Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
+        }));
+        templates.refresh(&store).await?;
 
         let arbiter = || {
             let runtime = Arc::clone(runtime);
@@ -204,6 +210,7 @@ impl Running {
         let counter = Counter {
             store: store.clone(),
             uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
+            templates: templates.clone(),
             metrics: metrics.clone(),
             limits: sender_limits(config),
         };
@@ -218,6 +225,13 @@ impl Running {
             limits: media_limits(config),
             metrics: metrics.clone(),
         };
+        let keeper = Keeper {
+            store: store.clone(),
+            book: templates.clone(),
+            accounts: accounts(config, &numbers),
+            every: config.meta.template_sync,
+            metrics: metrics.clone(),
+        };
         let sender_board = board.clone();
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
             SenderActor::new(Arc::new(counter), numbers, sender_board)
@@ -226,6 +240,7 @@ impl Running {
             store: store.clone(),
             flows,
             words: words(&config.consent),
+            templates: templates.clone(),
             metrics: metrics.clone(),
             attempts_max: limits.turn_attempts,
             turn_timeout: limits.turn_timeout,
@@ -240,7 +255,9 @@ impl Running {
         let unfinished = sweep::recover(&store, &router).await?;
         tracing::info!(unfinished, queued, engine = store.engine(), "took up what was left over");
         let wanted = Arc::new(Notify::new());
-        beside.spawn(pass_on(hints, router.clone(), sender.clone(), Arc::clone(&wanted)));
+        let told = (Arc::clone(&wanted), templates.clone());
+        beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
+        beside.spawn(keeper::keep(keeper));
         beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));
@@ -252,7 +269,8 @@ impl Running {
             limits.ambiguous_grace,
         ));
 
-        let (addr, server) = open_doors(config, &store, &metrics, &board, vault)?;
+        let (addr, server) =
+            open_doors(config, api_deps(config, &store, &metrics, &board, vault, templates))?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
     }
 
@@ -286,7 +304,7 @@ async fn pass_on(
     mut hints: mpsc::UnboundedReceiver<Hint>,
     router: Addr<RouterActor>,
     sender: Addr<SenderActor>,
-    wanted: Arc<Notify>,
+    (wanted, templates): (Arc<Notify>, Book),
 ) {
     while let Some(hint) = hints.recv().await {
         if !router.connected() || !sender.connected() {
@@ -299,31 +317,26 @@ async fn pass_on(
             Hint::Queued(messages) => sender.do_send(Queue(messages)),
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
+            Hint::TemplatesTold { look } => templates.told(look),
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
         }
     }
 }
 
-fn open_doors(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    board: &Board,
-    vault: Vault,
-) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+fn open_doors(config: &Config, api: api::Deps) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
     let verify_token =
         config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
     let door = Arc::new(Door {
-        store: store.clone(),
-        metrics: metrics.clone(),
+        store: api.store.clone(),
+        metrics: api.metrics.clone(),
         app_secret: AppSecret::new(app_secret.expose()),
         verify_token,
         numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
+        accounts: business_accounts(config).into_iter().collect(),
         body_max: config.limits.webhook_body_bytes,
         retry_after: config.limits.retry_after,
     });
-    let api = api_deps(config, store, metrics, board, vault);
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()
@@ -344,7 +357,37 @@ fn open_doors(
     Ok((addr, handle))
 }
 
-fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, vault: Vault) -> api::Deps {
+/// Our business accounts, each once, in the order of their numbers.
+fn business_accounts(config: &Config) -> Vec<String> {
+    let mut accounts: Vec<String> = Vec::new();
+    for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {
+        if !accounts.contains(account) {
+            accounts.push(account.clone());
+        }
+    }
+    accounts
+}
+
+/// Our business accounts, each with the way to Meta of its first number.
+fn accounts(config: &Config, numbers: &[Number]) -> Vec<(String, Client)> {
+    let client = |account: &str| {
+        let of_account =
+            |number: &&crate::config::Number| number.business_account_id.as_deref() == Some(account);
+        let id = config.numbers.iter().find(of_account)?.phone_number_id.as_str();
+        numbers.iter().find(|number| &*number.phone_number_id == id).map(|number| number.client.clone())
+    };
+    let found = business_accounts(config).into_iter().map(|account| (client(&account), account));
+    found.filter_map(|(client, account)| Some((account, client?))).collect()
+}
+
+fn api_deps(
+    config: &Config,
+    store: &Store,
+    metrics: &Metrics,
+    board: &Board,
+    vault: Vault,
+    templates: Book,
+) -> api::Deps {
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -355,6 +398,7 @@ fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, va
         keys: api::ApiKeys::new(config.api_key.clone()),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
+        templates,
         metrics: metrics.clone(),
         window_margin: config.limits.window_margin,
         health: Arc::new(move || {

@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
-use crate::domain::delivery::Refusal;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::{self, Fields, Priority};
@@ -46,7 +45,7 @@ pub(super) async fn accept_unless(
     target: Target,
     command: Command,
     key: Option<IdempotencyKey>,
-    refusal: Option<Refusal>,
+    refusal: Option<Problem>,
 ) -> Result<Receipt, Problem> {
     let dedupe_key =
         key.as_ref().map_or_else(|| format!("c:{}", store.ids().next()), IdempotencyKey::dedupe_key);
@@ -58,7 +57,7 @@ pub(super) async fn accept_unless(
         return earlier(&event, &payload);
     }
     if let Some(refusal) = refusal {
-        return Err(Problem::withheld(refusal));
+        return Err(refusal);
     }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
     let incoming = Incoming {

@@ -32,6 +32,7 @@ mod problem;
 mod queue;
 mod send;
 mod stats;
+mod templates;
 mod view;
 mod webhooks;
 
@@ -46,6 +47,7 @@ use actix_web::{Handler, Resource, Responder, Route};
 use crate::media::library::Library;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::template::Book;
 
 pub use auth::ApiKeys;
 pub use health::{HealthOfNumbers, NumberHealth};
@@ -83,6 +85,8 @@ pub struct Deps {
     pub numbers: Arc<[Number]>,
     /// Files.
     pub library: Library,
+    /// Who knows which templates Meta would take.
+    pub templates: Book,
     /// What `/metrics` shows, and where the requests to this door are counted.
     pub metrics: Metrics,
     /// How long before the end of a person's 24-hour window nothing free-form is taken any more.
@@ -93,10 +97,10 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, metrics, window_margin, health } = deps;
+    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health } = deps;
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
-    let library = Data::new(library);
+    let (library, templates) = (Data::new(library), Data::new(templates));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     move |app: &mut ServiceConfig| {
         let counted = metrics.clone();
@@ -111,6 +115,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(health)
             .app_data(library)
             .app_data(window_margin)
+            .app_data(templates)
             .app_data(JsonConfig::default().limit(BODY_MAX_BYTES).error_handler(problem::of_json))
             .app_data(PathConfig::default().error_handler(|error, _| problem::of_path(&error).into()))
             .service(read("/whatsapp/health", health::health))
@@ -151,6 +156,9 @@ fn routes(scope: actix_web::Scope) -> actix_web::Scope {
         .service(read("/whatsapp/media/{id}", media::one))
         .service(read("/whatsapp/media/{id}/content", media::content))
         .service(act("/whatsapp/media/{id}/fetch", media::fetch))
+        .service(read("/whatsapp/templates", templates::list))
+        .service(act("/whatsapp/templates/sync", templates::sync))
+        .service(read("/whatsapp/templates/{id}", templates::one))
         .service(read("/whatsapp/webhooks", webhooks::list))
         .service(read("/whatsapp/webhooks/{id}", webhooks::one))
         .service(act("/whatsapp/webhooks/{id}/retry", webhooks::retry))

@@ -1,6 +1,7 @@
 //! `POST /api/whatsapp/send`: `{"to": "+49…", "type": "text", "body": "…"}`.
 //!
-//! What could not leave now (the person has opted out, the window is closed) is refused at once, before anything is stored.
+//! What could not leave now (the person has opted out, the window is closed, the template is none that Meta would take) is
+//! refused at once, before anything is stored.
 //! It is judged again when it leaves.
 
 use actix_web::web::{Data, Json};
@@ -20,6 +21,7 @@ use crate::domain::leaving::{Leaving, Passage};
 use crate::domain::outbound::{self, Fields, Message, Priority, Template};
 use crate::domain::window::{Outside, needs_window};
 use crate::store::{Store, Target};
+use crate::template::Book;
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
 const WAMID_MAX: usize = 512;
@@ -50,22 +52,25 @@ pub(super) async fn send(
     store: Data<Store>,
     numbers: Data<[Number]>,
     window: Data<WindowMargin>,
+    templates: Data<Book>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let key = IdempotencyKey::of(&request)?;
     let wanted = Wanted::read(body.into_inner(), &numbers)?;
+    let unfit = wanted.check(&templates).err();
+    let marketing = wanted.is_marketing(&templates);
     let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };
     let standing = store.standing(&target).await?;
     let leaving = Leaving {
         free_form: needs_window(&wanted.message),
-        marketing: false,
+        marketing,
         despite_opt_out: false,
         outside: &wanted.outside,
         consent: standing.consent,
         last_inbound_at: standing.last_inbound_at,
     };
-    let refusal = match leaving.judge(store.clock().now(), window.0) {
-        Passage::Refuse(refusal) | Passage::Skip(refusal) => Some(refusal),
+    let withheld = match leaving.judge(store.clock().now(), window.0) {
+        Passage::Refuse(refusal) | Passage::Skip(refusal) => Some(Problem::withheld(refusal)),
         Passage::Go | Passage::GoAs(_) | Passage::Hold => None,
     };
     let message_id = MessageId(store.ids().next());
@@ -77,7 +82,7 @@ pub(super) async fn send(
         outside: wanted.outside,
         resend_of: None,
     };
-    let receipt = command::accept_unless(&store, target, command, key, refusal).await?;
+    let receipt = command::accept_unless(&store, target, command, key, unfit.or(withheld)).await?;
     // A repeated request is told the id that its message was given the first time.
     let Command::Send { message_id: id, .. } = receipt.command else {
         return Err(Problem::internal("the receipt of a send is for something else"));
@@ -108,6 +113,19 @@ impl Wanted {
         let message = Message::read(&mut fields)?;
         fields.finish()?;
         Ok(Self { phone_number_id, identity, message, reply_to, priority, outside })
+    }
+
+    /// Refuses a template that Meta would refuse, also one that is to go in the message's place.
+    fn check(&self, templates: &Book) -> Result<(), Problem> {
+        let check = |message| templates.check(&self.phone_number_id, message).map_err(|(_, invalid)| invalid);
+        check(&self.message)?;
+        let Outside::Template(template) = &self.outside else { return Ok(()) };
+        Ok(check(template).map_err(|invalid| invalid.under("outside_window.template"))?)
+    }
+
+    /// Whether it, or what is to go in its place, is known to be marketing.
+    fn is_marketing(&self, templates: &Book) -> bool {
+        templates.is_marketing(&self.phone_number_id, &self.message, &self.outside)
     }
 }
 

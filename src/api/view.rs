@@ -8,12 +8,14 @@ use serde_json::Value;
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Failure, Status};
-use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
+use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId, TemplateId};
+use crate::domain::template::Wants;
 use crate::meta::failure::cause;
+use crate::meta::template::wants;
 use crate::store::read::{
     QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredEvent, StoredMessage,
 };
-use crate::store::{MediaState, StoredMedia};
+use crate::store::{MediaState, StoredMedia, StoredTemplate};
 
 /// A time as clients see it.
 #[derive(Debug, Clone, Copy)]
@@ -227,6 +229,51 @@ impl FileView {
     fn new((id, state): (MediaId, MediaState)) -> Self {
         let ready = state == MediaState::Ready;
         Self { id, state: state.as_str(), content_url: ready.then(|| content_url(id)) }
+    }
+}
+
+/// A template.
+#[derive(Debug, Serialize)]
+pub(super) struct TemplateView {
+    id: TemplateId,
+    business_account_id: String,
+    /// Meta's id of it.
+    meta_id: Option<String>,
+    name: String,
+    language: String,
+    /// In Meta's words, as the next two.
+    category: String,
+    status: String,
+    quality: Option<String>,
+    reason: Option<String>,
+    /// What a message has to fill in; null where that cannot be read.
+    wants: Option<Wants>,
+    /// As Meta has it.
+    components: Value,
+    created_at: Time,
+    updated_at: Time,
+    synced_at: Time,
+}
+
+impl From<StoredTemplate> for TemplateView {
+    fn from(row: StoredTemplate) -> Self {
+        let template = row.template;
+        Self {
+            id: row.id,
+            business_account_id: row.business_account_id,
+            wants: wants(&template),
+            meta_id: template.meta_id,
+            name: template.name,
+            language: template.language,
+            category: template.category.as_str().to_owned(),
+            status: template.status.as_str().to_owned(),
+            quality: template.quality,
+            reason: template.reason,
+            components: serde_json::from_str(&template.components).unwrap_or_default(),
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+            synced_at: Time(row.synced_at),
+        }
     }
 }
 

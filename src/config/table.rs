@@ -71,7 +71,8 @@ struct Database in database {
 
 /// How Meta is reached and believed.
 struct Meta in meta {
-    /// The WhatsApp business account to which the numbers belong.
+    /// The WhatsApp business account to which the numbers belong. With it, templates are listed and checked before they
+    /// are sent.
     business_account_id: Option<String> = "", "WHATSAPP_BUSINESS_ACCOUNT_ID", rule::meta_id().optional();
     /// Our phone number, by Meta's id of it. For several numbers use `[[numbers]]`.
     phone_number_id: Option<String> = "", "WHATSAPP_PHONE_NUMBER_ID", rule::meta_id().optional();
@@ -87,6 +88,8 @@ struct Meta in meta {
     graph_url: String = "https://graph.facebook.com", "WHATSAPP_GRAPH_URL", rule::web_url();
     /// The version of the Graph API.
     graph_version: String = "v26.0", "WHATSAPP_GRAPH_VERSION", rule::graph_version();
+    /// How often Meta's list of templates is read, for the accounts that are set. Its webhooks tell changes at once.
+    template_sync: Duration = "10m", "SWITCHBOARD_TEMPLATE_SYNC", rule::duration(MINUTE..=DAY);
 }
 
 /// How fast messages leave.

@@ -25,6 +25,7 @@ use crate::domain::window::Outside;
 use crate::flow::{self, CallResult, Effect, Step, Transition};
 use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
 use crate::telemetry::TurnOutcome;
+use crate::template::Book;
 
 /// The pause before a broken turn is tried again; doubled with each attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -225,6 +226,7 @@ async fn work_out(
             draft.clear_timer();
         }
     }
+    draft.mark_marketing(&desk.templates);
     draft.finish()
 }
 
@@ -320,6 +322,14 @@ impl Draft<'_> {
         // What a flow says is an answer, even where it is a template.
         let outgoing = Outgoing::new(id, Arc::new(message), reply_to);
         self.messages.push(Outgoing { priority: Priority::Reply, outside, ..outgoing });
+    }
+
+    /// Says what is marketing, or would be in its place: a person can be out of that alone.
+    fn mark_marketing(&mut self, templates: &Book) {
+        let number = &self.memory.session.phone_number_id;
+        for outgoing in &mut self.messages {
+            outgoing.marketing = templates.is_marketing(number, &outgoing.message, &outgoing.outside);
+        }
     }
 
     fn clear_timer(&mut self) {

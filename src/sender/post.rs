@@ -11,11 +11,14 @@ use crate::meta::client::Outcome;
 use crate::meta::request;
 use crate::sender::verdict::{self, Verdict};
 use crate::sender::{Limits, Number};
-use crate::store::{Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
+use crate::store::{Attempted, Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
 use crate::telemetry::{Metrics, SendOutcome};
+use crate::template::Book;
 
 /// How long a settle that the store refused waits before it is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// The outcome of an attempt that was not made.
+const WITHHELD: &str = "withheld";
 
 /// What an attempt works with.
 pub struct Counter {
@@ -23,6 +26,8 @@ pub struct Counter {
     pub store: Store,
     /// Who exchanges files of ours for Meta's ids of them.
     pub uploads: Uploads,
+    /// Who knows which templates Meta would take.
+    pub templates: Book,
     /// What is counted.
     pub metrics: Metrics,
     /// The limits.
@@ -63,18 +68,18 @@ pub enum Next {
 /// Makes one attempt. What it returns is written down before it returns.
 pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbound) -> Landed {
     let store = &counter.store;
-    let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now());
+    let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now())
+        .or_else(|| misfit(&counter.templates, &outbound));
     let (next, pause) = if let Some(outcome) = given_up {
         (settle(&counter, &outbound, outcome).await, None)
     } else {
         match claim(&counter, &mut outbound).await {
-            Ok(Claim::Admitted | Claim::AdmittedAs(_)) => {
-                let outcome = post(&counter, &number, &outbound).await;
-                counter.metrics.send(class(&outcome));
-                let Verdict { settle: outcome, pause } =
-                    verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
-                (settle(&counter, &outbound, outcome).await, pause)
-            }
+            Ok(Claim::Admitted) => leave(&counter, &number, &outbound).await,
+            // The template that goes in its place was not asked about before.
+            Ok(Claim::AdmittedAs(_)) => match misfit(&counter.templates, &outbound) {
+                Some(outcome) => (settle(&counter, &outbound, outcome).await, None),
+                None => leave(&counter, &number, &outbound).await,
+            },
             // What became of it is written down; its lane goes on without it.
             Ok(Claim::Held | Claim::Gone) => (Next::GoOn, None),
             Ok(Claim::Withheld(refusal)) => {
@@ -96,6 +101,22 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         next,
         pause,
     }
+}
+
+/// Posts what may leave, and writes down what came of it.
+async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next, Option<(Millis, String)>) {
+    let outcome = post(counter, number, outbound).await;
+    counter.metrics.send(class(&outcome));
+    let now = counter.store.clock().now();
+    let Verdict { settle: outcome, pause } = verdict::judge(outcome, outbound, &counter.limits, now);
+    (settle(counter, outbound, outcome).await, pause)
+}
+
+/// What becomes of a template that Meta would refuse: it is not posted.
+fn misfit(templates: &Book, outbound: &Outbound) -> Option<SettleOutcome> {
+    let (refusal, invalid) = templates.check(&outbound.phone_number_id, &outbound.message).err()?;
+    let failure = refusal.failure(Some(invalid.to_string()));
+    Some(SettleOutcome::Failed { attempt: Attempted { outcome: WITHHELD, failure } })
 }
 
 /// The request itself; before it, Meta gets the file of ours that the message holds, unless it has it already.
@@ -137,7 +158,8 @@ async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<Claim, Erro
 /// Writes the outcome down, however long that takes: until then the row says that the message may have been sent.
 async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) -> Next {
     if let SettleOutcome::Failed { attempt } = &outcome {
-        counter.metrics.send(SendOutcome::Failed);
+        let withheld = attempt.outcome == WITHHELD;
+        counter.metrics.send(if withheld { SendOutcome::Withheld } else { SendOutcome::Failed });
         tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, reason = %attempt.failure, "a message failed");
     }
     let settle = Settle { id: outbound.id, outcome: outcome.clone() };

@@ -219,7 +219,8 @@ pub struct Outgoing {
     pub priority: Priority,
     /// What becomes of it when the person's 24-hour window is closed at the moment of leaving.
     pub outside: Outside,
-    /// Whether it is a template of the category MARKETING, which a person can be out of by itself.
+    /// Whether it, or the template that goes in its place, is of the category MARKETING, which a person can be out of by
+    /// itself.
     pub marketing: bool,
     /// Whether it goes even to a person who has opted out: the one confirmation of that.
     pub despite_opt_out: bool,

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::label::{FetchOutcome, Refusal, SendOutcome, TurnOutcome};
+use super::label::{FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
 use crate::clock::Millis;
 
 /// The content type of [`Metrics::encode`].
@@ -91,6 +91,7 @@ metrics! {
     statuses: Family<One, Counter> = Family::default(), "Statuses merged into a message, by status";
     statuses_parked: Counter = Counter::default(), "Statuses of messages that are not known yet";
     media_fetches: Family<One, Counter> = Family::default(), "Attempts to fetch a file that a person sent, by outcome";
+    template_syncs: Family<One, Counter> = Family::default(), "Readings of Meta's list of templates, by outcome";
     http_requests: Family<Answer, Counter> = Family::default(), "HTTP requests answered, by route and status";
 }
 
@@ -105,6 +106,9 @@ impl All {
         }
         for outcome in FetchOutcome::ALL {
             drop(self.media_fetches.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for outcome in SyncOutcome::ALL {
+            drop(self.template_syncs.get_or_create(&[("outcome", outcome.as_str())]));
         }
         for outcome in SendOutcome::ALL {
             drop(self.sends.get_or_create(&[("outcome", outcome.as_str())]));
@@ -176,6 +180,11 @@ impl Metrics {
     /// An attempt to fetch a file ended.
     pub fn fetched(&self, outcome: FetchOutcome) {
         self.0.media_fetches.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    /// Reading Meta's list of templates ended.
+    pub fn templates_synced(&self, outcome: SyncOutcome) {
+        self.0.template_syncs.get_or_create(&[("outcome", outcome.as_str())]).inc();
     }
 
     /// The writer committed this many jobs in one transaction.
@@ -274,6 +283,7 @@ mod tests {
         metrics.replied(0.3);
         metrics.status("delivered");
         metrics.status_parked();
+        metrics.templates_synced(SyncOutcome::Failed);
         metrics.http_request("/api/{\"odd\"}", 200);
         metrics
     }
@@ -309,6 +319,7 @@ mod tests {
             "switchboard_reply_seconds_sum 0.3",
             "switchboard_statuses_total{status=\"delivered\"} 1",
             "switchboard_statuses_parked_total 1",
+            "switchboard_template_syncs_total{outcome=\"failed\"} 1",
             "switchboard_http_requests_total{route=\"/api/{\\\"odd\\\"}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");

@@ -27,6 +27,7 @@ use crate::store::{
     Accepted, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
 };
 use crate::telemetry::Metrics;
+use crate::template::Book;
 
 const KEY: &str = "open-sesame";
 const NUMBER: &str = "106540352242922";
@@ -117,6 +118,7 @@ fn deps(store: Store) -> Deps {
             phone_number_id: NUMBER.to_owned(),
             display: Some("+1 555 0100".into()),
         }]),
+        templates: Book::default(),
         library: Library { vault: Vault::in_memory(), limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),

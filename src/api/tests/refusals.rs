@@ -6,22 +6,25 @@ use serde_json::json;
 use super::*;
 use crate::api::BODY_MAX_BYTES;
 
-const READS: [&str; 9] = [
+const READS: [&str; 11] = [
     "/api/whatsapp/messages",
     "/api/whatsapp/messages/msg_1",
     "/api/whatsapp/contacts",
     "/api/whatsapp/conversations",
     "/api/whatsapp/conversations/cnv_1",
+    "/api/whatsapp/templates",
+    "/api/whatsapp/templates/tpl_1",
     "/api/whatsapp/webhooks",
     "/api/whatsapp/webhooks/evt_1",
     "/api/whatsapp/stats",
     "/metrics",
 ];
-const ACTIONS: [&str; 5] = [
+const ACTIONS: [&str; 6] = [
     "/api/whatsapp/send",
     "/api/whatsapp/conversations/cnv_1/handoff",
     "/api/whatsapp/conversations/cnv_1/release",
     "/api/whatsapp/conversations/cnv_1/reset",
+    "/api/whatsapp/templates/sync",
     "/api/whatsapp/webhooks/evt_1/retry",
 ];
 

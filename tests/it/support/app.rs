@@ -155,6 +155,7 @@ fn config(database: &Database, meta: &LocalMeta) -> Config {
         phone_number_id: settings.phone_number_id.clone(),
         display_phone_number: None,
         token: Secret::new(settings.token.clone()),
+        business_account_id: None,
         flow: None,
         messages_per_second: 0,
     }];
