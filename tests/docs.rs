@@ -8,11 +8,12 @@ use switchboard::flow::{Flow, StateKind};
 const README: &str = include_str!("../README.md");
 const FLOWS: &str = include_str!("../docs/flows.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 6] = [
     ("README.md", README),
     ("docs/flows.md", FLOWS),
     ("docs/configuration.md", CONFIGURATION),
     ("docs/architecture.md", include_str!("../docs/architecture.md")),
+    ("docs/templates.md", include_str!("../docs/templates.md")),
     ("docs/CHANGELOG.md", include_str!("../docs/CHANGELOG.md")),
 ];
 

@@ -22,3 +22,4 @@ mod overload;
 mod passivation;
 mod recovery;
 mod store;
+mod templates;

@@ -204,7 +204,9 @@ async fn when_the_database_does_not_answer_it_is_503_and_nothing_internal_is_tol
     .join()
     .unwrap();
 
-    for (method, path) in every_endpoint().filter(|(_, path)| *path != "/metrics") {
+    // These two read nothing.
+    let dry = ["/metrics", "/api/whatsapp/templates/sync"];
+    for (method, path) in every_endpoint().filter(|(_, path)| !dry.contains(path)) {
         let body = json!({"to": "49170", "type": "text", "body": "b"});
         let request = keyed(TestRequest::default().method(method).uri(path)).set_json(body);
         let refused = call(&deps, request).await;
