@@ -104,8 +104,8 @@ impl Book {
         shelves.read.insert(account.to_owned());
     }
 
-    /// Whether Meta would take `template` from our number `phone_number_id`. Where a template is not known, its list is
-    /// read again soon.
+    /// Whether Meta would take `template` from our number `phone_number_id`. Where it is not known or not approved, Meta's
+    /// list is read again soon.
     #[must_use]
     pub fn verdict(&self, phone_number_id: &str, template: &outbound::Template) -> Verdict {
         let verdict = self.judge(phone_number_id, template);

@@ -164,8 +164,8 @@ impl Keeper {
         let (reason, wait) = match result {
             Ok(count) => {
                 tracing::debug!(account = id, count, "templates are in step with Meta");
-                self.metrics.templates_synced(SyncOutcome::Done);
                 self.book.was_read(id);
+                self.metrics.templates_synced(SyncOutcome::Done);
                 return None;
             }
             Err(Miss::Meta(Trouble::Refused(refused))) => {
