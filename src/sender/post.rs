@@ -9,7 +9,7 @@ use crate::domain::outbound::Message;
 use crate::media::upload::Uploads;
 use crate::meta::client::Outcome;
 use crate::meta::request;
-use crate::sender::verdict::{self, Verdict};
+use crate::sender::verdict::{self, OfNumber, Verdict};
 use crate::sender::{Limits, Number};
 use crate::store::{Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
 use crate::telemetry::{Metrics, SendOutcome};
@@ -40,8 +40,8 @@ pub struct Landed {
     pub phone_number_id: Arc<str>,
     /// What its lane does.
     pub next: Next,
-    /// A rest for the whole number: until when, and why.
-    pub pause: Option<(Millis, String)>,
+    /// What it tells of its number.
+    pub of_number: OfNumber,
 }
 
 /// What a lane does after an attempt at its head.
@@ -64,28 +64,29 @@ pub enum Next {
 pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbound) -> Landed {
     let store = &counter.store;
     let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now());
-    let (next, pause) = if let Some(outcome) = given_up {
-        (settle(&counter, &outbound, outcome).await, None)
+    let (next, of_number) = if let Some(outcome) = given_up {
+        (settle(&counter, &outbound, outcome).await, OfNumber::Nothing)
     } else {
         match claim(&counter, &mut outbound).await {
             Ok(Claim::Admitted | Claim::AdmittedAs(_)) => {
                 let outcome = post(&counter, &number, &outbound).await;
                 counter.metrics.send(class(&outcome));
-                let Verdict { settle: outcome, pause } =
+                let Verdict { settle: outcome, of_number } =
                     verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
-                (settle(&counter, &outbound, outcome).await, pause)
+                (settle(&counter, &outbound, outcome).await, of_number)
             }
             // What became of it is written down; its lane goes on without it.
-            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, None),
+            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, OfNumber::Nothing),
             Ok(Claim::Withheld(refusal)) => {
                 counter.metrics.send(SendOutcome::Withheld);
                 tracing::info!(message = %outbound.id, conversation = %outbound.conversation, reason = refusal.name(), "a message is not sent");
-                (Next::GoOn, None)
+                (Next::GoOn, OfNumber::Nothing)
             }
             Err(error) => {
                 tracing::error!(message = %outbound.id, %error, "a message waits for the store");
                 let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
-                (Next::Sleep { until, state: outbound.state, attempts: outbound.attempts }, None)
+                let next = Next::Sleep { until, state: outbound.state, attempts: outbound.attempts };
+                (next, OfNumber::Nothing)
             }
         }
     };
@@ -94,7 +95,7 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         message: outbound.id,
         phone_number_id: Arc::clone(&outbound.phone_number_id),
         next,
-        pause,
+        of_number,
     }
 }
 
@@ -153,7 +154,8 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     let attempts = outbound.attempts;
     match outcome {
         SettleOutcome::Accepted { .. } | SettleOutcome::Done | SettleOutcome::Failed { .. } => Next::GoOn,
-        SettleOutcome::Retry { due_at, .. } => {
+        SettleOutcome::Retry { due_at, counted, .. } => {
+            let attempts = if counted { attempts } else { attempts.saturating_sub(1) };
             Next::Sleep { until: due_at, state: QueueState::Ready, attempts }
         }
         SettleOutcome::Ambiguous { until, .. } => {
