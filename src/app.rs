@@ -20,8 +20,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api;
-use crate::clock::{Clock, Ids};
-use crate::config::{self, Config, Limits};
+use crate::clock::{Clock, HOUR, Ids, Millis};
+use crate::config::{self, Config, Limits, Secret};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
@@ -35,8 +35,9 @@ use crate::meta::client::{Client, Settings as ClientSettings};
 use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
 use crate::router::sweep;
-use crate::sender::actor::{Halt, Queue, Redirect, SenderActor, Settled};
+use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, SetToken, Settled};
 use crate::sender::post::Counter;
+use crate::sender::reconcile::Tokens;
 use crate::sender::{self, Board, Number, reconcile};
 use crate::store::{self, Hint, Store};
 use crate::telemetry::Metrics;
@@ -48,6 +49,10 @@ const STOP_TICK: Duration = Duration::from_millis(20);
 /// The exit code of a program that cannot go on (EX_SOFTWARE in sysexits.h).
 const EXIT_BROKEN: i32 = 70;
 
+/// How long ago a pause of a number may have ended that still counts in the age of a message: the longest
+/// `limits.send_deadline`, and as long again in which the message may have been held.
+const PAUSES_KEPT: Millis = 60 * 24 * HOUR;
+
 /// What an app is made of, beside its configuration.
 pub struct Parts {
     /// The flow of new conversations.
@@ -58,13 +63,16 @@ pub struct Parts {
     pub functions: Functions,
     /// The time.
     pub clock: Clock,
+    /// Where a number's token is looked for again while Meta refuses the one it has.
+    pub tokens: Option<Tokens>,
 }
 
 impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
     pub fn new(flow: Flow) -> Self {
-        Self { flow, flows: HashMap::new(), functions: Functions::default(), clock: Clock::system() }
+        let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
+        Self { flow, flows, functions, clock, tokens: None }
     }
 }
 
@@ -74,6 +82,7 @@ pub struct App {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
     stop: mpsc::Sender<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -89,8 +98,9 @@ impl App {
         let thread = std::thread::Builder::new().name("switchboard".to_owned()).spawn(move || {
             run(&config, parts, started, stopping);
         })?;
-        let Started { addr, store, metrics, router } = starting.await.context("the app's thread ended")??;
-        Ok(Self { addr, store, metrics, router, stop, thread: Some(thread) })
+        let Started { addr, store, metrics, router, sender } =
+            starting.await.context("the app's thread ended")??;
+        Ok(Self { addr, store, metrics, router, sender, stop, thread: Some(thread) })
     }
 
     /// Where the doors are.
@@ -116,6 +126,14 @@ impl App {
         self.router.send(CountActive).await.unwrap_or(0)
     }
 
+    /// Whether nothing happens before the clock moves on or someone comes in: every event is done, no message is under way, and
+    /// none could leave now.
+    pub async fn is_still(&self) -> bool {
+        self.store.unfinished() == 0
+            && self.sender.send(IsStill(self.store.queued())).await.unwrap_or(false)
+            && self.store.unfinished() == 0
+    }
+
     /// Closes the doors, lets turns and posts end, and stops. Returns when everything has stopped.
     pub async fn stop(mut self) {
         let (stopped, ended) = oneshot::channel();
@@ -134,6 +152,7 @@ struct Started {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
 }
 
 fn run(
@@ -158,6 +177,7 @@ fn run(
             store: running.store.clone(),
             metrics: running.metrics.clone(),
             router: running.router.clone(),
+            sender: running.sender.clone(),
         };
         let _ = started.send(Ok(told));
         let stopped = stopping.recv().await;
@@ -219,8 +239,9 @@ impl Running {
             metrics: metrics.clone(),
         };
         let sender_board = board.clone();
+        let pauses = store.token_pauses(parts.clock.now() - PAUSES_KEPT).await?;
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
-            SenderActor::new(Arc::new(counter), numbers, sender_board)
+            SenderActor::new(Arc::new(counter), numbers, &pauses, sender_board)
         });
         let desk = Arc::new(Desk {
             store: store.clone(),
@@ -252,7 +273,13 @@ impl Running {
             limits.ambiguous_grace,
         ));
 
-        let (addr, server) = open_doors(config, &store, &metrics, &board, vault)?;
+        if let Some(tokens) = parts.tokens {
+            let (clock, board, sender) = (parts.clock.clone(), board.clone(), sender.clone());
+            beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
+        }
+
+        let api = api_deps(config, &store, &metrics, &board, vault, &sender);
+        let (addr, server) = open_doors(config, &store, &metrics, api)?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
     }
 
@@ -300,6 +327,7 @@ async fn pass_on(
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
+            Hint::Heard(counts) => sender.do_send(Heard(counts)),
         }
     }
 }
@@ -308,8 +336,7 @@ fn open_doors(
     config: &Config,
     store: &Store,
     metrics: &Metrics,
-    board: &Board,
-    vault: Vault,
+    api: api::Deps,
 ) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
     let verify_token =
@@ -323,7 +350,6 @@ fn open_doors(
         body_max: config.limits.webhook_body_bytes,
         retry_after: config.limits.retry_after,
     });
-    let api = api_deps(config, store, metrics, board, vault);
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()
@@ -344,28 +370,70 @@ fn open_doors(
     Ok((addr, handle))
 }
 
-fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, vault: Vault) -> api::Deps {
+fn api_deps(
+    config: &Config,
+    store: &Store,
+    metrics: &Metrics,
+    board: &Board,
+    vault: Vault,
+    sender: &Addr<SenderActor>,
+) -> api::Deps {
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
     });
-    let board = board.clone();
+    let (board, sender) = (board.clone(), sender.clone());
+    let limits = &config.limits;
     api::Deps {
         store: store.clone(),
         keys: api::ApiKeys::new(config.api_key.clone()),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
         metrics: metrics.clone(),
-        window_margin: config.limits.window_margin,
-        health: Arc::new(move || {
-            let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
-                phone_number_id: number.to_string(),
-                paused: state.paused.map(|(why, _)| why),
-                waiting: state.waiting,
-            };
-            board.numbers().into_iter().map(view).collect()
+        window_margin: limits.window_margin,
+        health: Arc::new(move || board.numbers().into_iter().map(number_health).collect()),
+        set_token: Arc::new(move |phone_number_id, token| {
+            let answer = sender.send(SetToken { phone_number_id, token });
+            Box::pin(async move {
+                match answer.await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(refused)) => Err(api::TokenRefused::Bad(refused.to_string())),
+                    Err(_) => Err(api::TokenRefused::Ending),
+                }
+            })
         }),
+        limits: api::SendLimits {
+            pair_pacing: config.pacing.pair,
+            in_flight_max: limits.sends_in_flight,
+            attempts_max: limits.send_attempts,
+            deadline: limits.send_deadline,
+            queue_max: limits.outbound_queue,
+        },
     }
+}
+
+/// What the sender knows of a number, as the REST door tells it.
+fn number_health((number, state): (Arc<str>, sender::NumberState)) -> api::NumberHealth {
+    let pause =
+        |pause: sender::Pause| api::NumberPause { why: pause.why, since: pause.since, until: pause.until };
+    api::NumberHealth {
+        phone_number_id: number.to_string(),
+        paused: state.paused.map(pause),
+        slowed: state.slowed,
+        waiting_reply: state.waiting.reply,
+        waiting_bulk: state.waiting.bulk,
+        in_flight: state.in_flight,
+        oldest_at: state.oldest_at,
+        allowed: state.allowed,
+        rate: state.rate_milli.map(|rate| Duration::from_millis(rate).as_secs_f64()),
+        drained_in: state.drained_in,
+    }
+}
+
+/// The tokens that the configuration had at the start, by number.
+fn tokens_of(config: &Config) -> HashMap<String, Secret> {
+    let token = |number: &config::Number| Some((number.phone_number_id.clone(), number.token.clone()?));
+    config.numbers.iter().filter_map(token).collect()
 }
 
 /// What the store needs to know of the configuration.
@@ -378,6 +446,7 @@ pub fn store_settings(config: &Config) -> store::Settings {
         batch_max: config.database.writer_batch,
         directory_cache: config.limits.directory_cache,
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
+        queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
     }
 }

@@ -65,7 +65,7 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
     let store = &counter.store;
     let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now());
     let (next, of_number) = if let Some(outcome) = given_up {
-        (settle(&counter, &outbound, outcome).await, OfNumber::Nothing)
+        (settle(&counter, &outbound, outcome).await, OfNumber::NotAsked)
     } else {
         match claim(&counter, &mut outbound).await {
             Ok(Claim::Admitted | Claim::AdmittedAs(_)) => {
@@ -76,17 +76,17 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
                 (settle(&counter, &outbound, outcome).await, of_number)
             }
             // What became of it is written down; its lane goes on without it.
-            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, OfNumber::Nothing),
+            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, OfNumber::NotAsked),
             Ok(Claim::Withheld(refusal)) => {
                 counter.metrics.send(SendOutcome::Withheld);
                 tracing::info!(message = %outbound.id, conversation = %outbound.conversation, reason = refusal.name(), "a message is not sent");
-                (Next::GoOn, OfNumber::Nothing)
+                (Next::GoOn, OfNumber::NotAsked)
             }
             Err(error) => {
                 tracing::error!(message = %outbound.id, %error, "a message waits for the store");
                 let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
                 let next = Next::Sleep { until, state: outbound.state, attempts: outbound.attempts };
-                (next, OfNumber::Nothing)
+                (next, OfNumber::NotAsked)
             }
         }
     };

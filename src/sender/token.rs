@@ -16,6 +16,8 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 /// What the way of one message tells of its number's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
+    /// Nothing: it was not posted.
+    NotAsked,
     /// Nothing: it did not reach Meta, or nobody knows.
     Nothing,
     /// Meta looked beyond the token.
@@ -107,8 +109,10 @@ impl TokenWatch {
             return None;
         }
         match (&mut self.state, told) {
-            (State::Good, Told::Nothing | Told::Taken) => None,
-            (State::New { tried }, Told::Nothing) => {
+            (State::Good, Told::NotAsked | Told::Nothing | Told::Taken) => None,
+            (State::New { tried }, Told::NotAsked | Told::Nothing)
+            // Another one tries it in its place.
+            | (State::Refused { tried, .. }, Told::NotAsked) => {
                 *tried = false;
                 None
             }
@@ -195,6 +199,9 @@ mod tests {
             let now = NOW + minute * MINUTE;
             let epoch = token.left();
             assert_eq!(token.opens_at(), None, "one is under way");
+            assert_eq!(token.returned(epoch, Told::NotAsked, now), None);
+            assert!(token.opens_at().is_some_and(|at| at <= now), "one that was not posted tries nothing");
+            assert_eq!(token.left(), epoch);
             let told = if minute == 2 { Told::Nothing } else { refused() };
             assert_eq!(token.returned(epoch, told, now), None);
             assert_eq!(token.opens_at(), Some(now + MINUTE));
@@ -225,7 +232,8 @@ mod tests {
 
     #[test]
     fn the_time_of_all_pauses_is_taken_off_an_age() {
-        let token = TokenWatch::new(&[(NOW, Some(NOW + 10)), (NOW + 100, Some(NOW + 150)), (NOW + 200, None)]);
+        let token =
+            TokenWatch::new(&[(NOW, Some(NOW + 10)), (NOW + 100, Some(NOW + 150)), (NOW + 200, None)]);
         assert_eq!(token.held_ms(NOW - 5, NOW + 300), 10 + 50 + 100);
         assert_eq!(token.held_ms(NOW + 120, NOW + 250), 30 + 50);
         assert_eq!(token.held_ms(NOW + 5, NOW + 7), 2);

@@ -31,6 +31,8 @@ pub struct Verdict {
 /// What the outcome of one attempt tells of the number that it left from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OfNumber {
+    /// Nothing: it was not posted.
+    NotAsked,
     /// Nothing: Meta was not reached, or in trouble.
     Nothing,
     /// Meta took the token, and had nothing to say against the number.
@@ -111,13 +113,9 @@ fn refusal(refused: &Refused, outbound: &Outbound, limits: &Limits, now: Millis)
         Policy::Backoff => retried(pause(backoff(outbound))),
         Policy::Wait(wait) => retried(pause(wait)),
         // It is the number's trouble and not the message's: the attempt does not count, and it stays the head of its lane.
-        Policy::SlowNumber => {
-            retry(attempt.clone(), pause(pacing::REST_FIRST), false, outbound, limits, now)
-        }
+        Policy::SlowNumber => retry(attempt.clone(), pause(pacing::REST_FIRST), false, outbound, limits, now),
         // Whether it is late by then is seen when the number has a good token again.
-        Policy::PauseNumber => {
-            SettleOutcome::Retry { due_at: now, attempt: attempt.clone(), counted: false }
-        }
+        Policy::PauseNumber => SettleOutcome::Retry { due_at: now, attempt: attempt.clone(), counted: false },
     };
     let of_number = match policy {
         Policy::SlowNumber => {
@@ -290,7 +288,10 @@ mod tests {
         assert!(before_attempt(&ready, &limits(), NOW).is_none());
         assert!(before_attempt(&ready, &limits(), NOW + 2 * 86_400_000).is_some());
         let held = Outbound { waited_ms: 86_400_000, ..ready };
-        assert!(before_attempt(&held, &limits(), NOW + 2 * 86_400_000).is_none(), "that it was held is no delay");
+        assert!(
+            before_attempt(&held, &limits(), NOW + 2 * 86_400_000).is_none(),
+            "that it was held is no delay"
+        );
     }
 
     #[test]

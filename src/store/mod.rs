@@ -35,6 +35,7 @@ mod gate;
 mod identity;
 mod media;
 mod merge;
+mod pauses;
 mod queue;
 pub mod read;
 mod recovery;
@@ -50,7 +51,8 @@ pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
-    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, TokenPause, Turn,
+    TurnReply,
 };
 
 use batch::Reply;
@@ -98,6 +100,8 @@ pub struct Settings {
     pub directory_cache: usize,
     /// Accepted events that are not done, at the most.
     pub unfinished_max: i64,
+    /// Messages that wait to leave, beyond which no client may add to them.
+    pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
 }
@@ -114,6 +118,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
+    queued_max: i64,
     clock: Clock,
     ids: Ids,
 }
@@ -125,6 +130,8 @@ pub(crate) struct Gauge {
     open: AtomicI64,
     /// Events on their way into an accepting transaction.
     reserved: AtomicI64,
+    /// Messages that wait to leave or are under way. Changed by the writer alone.
+    queued: AtomicI64,
     /// Whether a message whose lane is empty may be written as already claimed.
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
@@ -168,6 +175,7 @@ impl Store {
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
+            queued_max: settings.queued_max,
             clock,
             ids,
         }));
@@ -200,6 +208,18 @@ impl Store {
     #[must_use]
     pub fn unfinished(&self) -> i64 {
         self.0.gauge.open.load(Ordering::Relaxed)
+    }
+
+    /// Messages that wait to leave or are under way.
+    #[must_use]
+    pub fn queued(&self) -> i64 {
+        self.0.gauge.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client may add to the messages that wait to leave. What the flows say is never turned away.
+    #[must_use]
+    pub fn may_queue(&self) -> bool {
+        self.queued() < self.0.queued_max
     }
 
     /// Whether the last transaction went through.

@@ -176,13 +176,7 @@ fn change(
     Change { message: settle.id.0, status, wamid, at: scope.now, error, pricing: None }
 }
 
-fn wait_row(
-    settle: &Settle,
-    state: &str,
-    due_at: Millis,
-    attempt: &Attempted,
-    counted: bool,
-) -> Vec<Value> {
+fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted, counted: bool) -> Vec<Value> {
     let reason = text(&attempt.failure.to_string());
     vec![settle.id.0.into(), state.into(), due_at.into(), reason.into(), i32::from(!counted).into()]
 }

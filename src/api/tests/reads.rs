@@ -220,7 +220,10 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
         "oldest_unfinished_age_seconds": null, "quarantined_events": 0,
         "queue": {"by_state": {}, "oldest_age_seconds": null},
         "numbers": [{"phone_number_id": NUMBER, "display_phone_number": "+1 555 0100", "status": "ok", "reason": null,
-                     "waiting": 0}]
+                     "paused_since": null, "next_attempt_at": null, "waiting": 0,
+                     "waiting_by_class": {"reply": 0, "bulk": 0}, "in_flight": 0, "oldest_age_seconds": null,
+                     "messages_per_second": null, "messages_per_second_allowed": null,
+                     "expected_drain_seconds": 0.0}]
     });
     assert_eq!(well.json(), expected);
 

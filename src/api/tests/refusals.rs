@@ -6,12 +6,13 @@ use serde_json::json;
 use super::*;
 use crate::api::BODY_MAX_BYTES;
 
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "/api/whatsapp/messages",
     "/api/whatsapp/messages/msg_1",
     "/api/whatsapp/contacts",
     "/api/whatsapp/conversations",
     "/api/whatsapp/conversations/cnv_1",
+    "/api/whatsapp/numbers",
     "/api/whatsapp/webhooks",
     "/api/whatsapp/webhooks/evt_1",
     "/api/whatsapp/stats",

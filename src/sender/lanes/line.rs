@@ -194,9 +194,11 @@ impl Line {
         let slowed = self.pacing.is_slowed();
         let resting = self.rest.as_ref().filter(|rest| rest.until > now);
         let paused = match (self.token.refused(), resting) {
-            (Some((since, why, until)), _) => Some(Pause { why: why.to_owned(), since, until }),
+            (Some((since, why, until)), _) => {
+                Some(Pause { for_token: true, why: why.to_owned(), since, until })
+            }
             (None, Some(rest)) => {
-                Some(Pause { why: rest.why.clone(), since: rest.since, until: rest.until })
+                Some(Pause { for_token: false, why: rest.why.clone(), since: rest.since, until: rest.until })
             }
             (None, None) => None,
         };
@@ -207,7 +209,7 @@ impl Line {
             waiting: Depth { reply: self.depth[0], bulk: self.depth[1] },
             in_flight: self.in_flight,
             oldest_at: self.ages.first_key_value().map(|(at, _)| *at),
-            messages_per_second: self.pacing.allowed(),
+            allowed: self.pacing.allowed(),
             rate_milli: rate,
             drained_in: self.drained_in(now, rate),
         }

@@ -19,7 +19,7 @@ use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::outbound::{Message, Priority};
 use crate::sender::NumberState;
 use crate::sender::pacing::{NumberPacing, PAIR_BURST, PAIR_PERIOD, PairPacing};
-use crate::sender::token::{Change, Told, TokenWatch};
+use crate::sender::token::{Change, TokenWatch, Told};
 use crate::sender::verdict::OfNumber;
 use crate::store::Outbound;
 use line::{Line, Place};
@@ -178,11 +178,7 @@ impl Lanes {
                         continue;
                     }
                     lane.state = State::Posting;
-                    lane.flying.push(Flight {
-                        message: head.id,
-                        number: Arc::clone(number),
-                        settled: false,
-                    });
+                    lane.flying.push(Flight { message: head.id, number: Arc::clone(number), settled: false });
                     head.waited_ms += line.token.held_ms(head.event_accepted_at, now);
                     leaving.push((head, Left { at: now, epoch: line.left() }));
                     break;
@@ -266,6 +262,7 @@ impl Lanes {
     pub fn told(&mut self, number: &str, left: Left, told: OfNumber, now: Millis) -> Option<Change> {
         let line = self.lines.get_mut(number)?;
         let of_token = match told {
+            OfNumber::NotAsked => Told::NotAsked,
             OfNumber::Nothing => Told::Nothing,
             OfNumber::Fine => {
                 line.pacing.got_through(left.at);

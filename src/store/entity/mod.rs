@@ -13,4 +13,5 @@ pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod session;
 pub(crate) mod timer;
+pub(crate) mod token_pause;
 pub(crate) mod webhook;
