@@ -10,8 +10,8 @@
 //! is used, and a burst of a whole second, which would meet the one before it in one of Meta's seconds, never happens.
 //!
 //! **What comes in** counts as well and is not ours to hold back. It is owed, and what is owed is paid before the next message
-//! leaves: at each moment of leaving, everything that came in has had its place. More than a second's worth is never owed,
-//! because Meta has forgotten by then what came before.
+//! leaves: at each moment of leaving, everything that came in within the last second has had its place. What is older need not
+//! be paid, because Meta has forgotten it.
 //!
 //! **When Meta refuses all the same** (130429, or 4 and 80007 for the whole app or account), the rate is halved and the number
 //! rests; after that it comes back in steps of a tenth of what is allowed. Messages that had left before the rate fell do not
@@ -19,6 +19,7 @@
 //!
 //! Deliberately not here: which message goes (lanes), and what a refusal means (verdict).
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::ops::Add;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 
-use crate::clock::{Clock, Millis, duration_ms};
+use crate::clock::{Clock, Millis, SECOND, duration_ms};
 use crate::domain::ids::ConversationId;
 
 /// The pair limit: a message per 6 seconds to one person. Source: Meta, "About the platform", pair rate limits.
@@ -110,8 +111,8 @@ struct Pace {
     /// How much of that it is now.
     percent: u32,
     limiter: PerNumber,
-    /// Messages that came in and have not had their place.
-    owed: u32,
+    /// Messages that came in and have not had their place: when, and how many.
+    owed: VecDeque<(Millis, usize)>,
     /// When the rate last fell.
     slowed_at: Millis,
     /// When it comes back by a step.
@@ -128,7 +129,7 @@ impl NumberPacing {
             allowed,
             percent: 100,
             limiter: limiter(rate_milli(allowed, 100), clock.clone()),
-            owed: 0,
+            owed: VecDeque::new(),
             slowed_at: Millis::MIN,
             raised_at: Millis::MIN,
             in_a_row: 0,
@@ -148,20 +149,26 @@ impl NumberPacing {
     /// The moment from which it is worth asking again.
     pub fn admit(&mut self) -> Result<(), Millis> {
         self.recover();
+        let now = self.clock.now();
         let Some(pace) = &mut self.pace else { return Ok(()) };
-        while pace.owed > 0 {
-            pace.take()?;
-            pace.owed -= 1;
+        while pace.owed.pop_front_if(|(at, count)| *count == 0 || now - *at >= SECOND).is_some() {}
+        while let Some((_, count)) = pace.owed.front_mut() {
+            take(&pace.limiter)?;
+            *count -= 1;
+            pace.owed.pop_front_if(|(_, count)| *count == 0);
         }
-        pace.take()
+        take(&pace.limiter)
     }
 
     /// So many messages came in at this number.
     pub fn heard(&mut self, count: usize) {
-        if let Some(pace) = &mut self.pace {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            pace.owed = pace.owed.saturating_add(count).min(pace.allowed.get());
+        let now = self.clock.now();
+        let Some(pace) = &mut self.pace else { return };
+        match pace.owed.back_mut() {
+            Some((at, owed)) if *at == now => *owed += count,
+            _ => pace.owed.push_back((now, count)),
         }
+        while pace.owed.pop_front_if(|(at, _)| now - *at >= SECOND).is_some() {}
     }
 
     /// Meta has refused a message that left at `left_at`, because the number, account or app is too fast. Returns until when
@@ -218,11 +225,10 @@ impl NumberPacing {
     }
 }
 
-impl Pace {
-    fn take(&self) -> Result<(), Millis> {
-        let taken = self.limiter.check_n(PARTS).expect("the limiter holds a whole message at least");
-        taken.map_err(|refused| moment(&refused))
-    }
+/// Takes the place of a whole message.
+fn take(limiter: &PerNumber) -> Result<(), Millis> {
+    let taken = limiter.check_n(PARTS).expect("the limiter holds a whole message at least");
+    taken.map_err(|refused| moment(&refused))
 }
 
 /// The rate at `percent` of what is allowed, in thousandths of a message per second.
@@ -421,12 +427,20 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_a_second_of_what_came_in_is_owed() {
+    fn what_came_in_is_owed_for_a_second_and_no_longer() {
         let (clock, hand) = Clock::manual(START);
         let mut pacing = NumberPacing::new(80, clock.clone());
         pacing.heard(1_000_000);
         let first = leave(&mut pacing, &hand, Duration::from_secs(2), Duration::from_millis(1))[0];
-        assert!((1_000..1_100).contains(&(first - START)), "{}", first - START);
+        assert!((1_000..=1_014).contains(&(first - START)), "{}", first - START);
+        pacing.heard(79);
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(pacing.admit(), Ok(()), "nobody wrote within the last second");
+        for _ in 0..100_000 {
+            pacing.heard(1);
+            hand.advance(Duration::from_millis(50));
+        }
+        assert!(pacing.pace.unwrap().owed.len() <= 20, "what is forgotten takes no room");
     }
 
     #[test]
