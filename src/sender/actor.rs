@@ -140,8 +140,14 @@ impl SenderActor {
     /// A number's token was refused, or is taken again: it is logged, shown and written down.
     fn note(&mut self, number: &Arc<str>, change: Change) {
         let (began_at, ended_at) = match change {
-            Change::Paused(at) => (at, None),
-            Change::Resumed(from, to) => (from, Some(to)),
+            Change::Paused { at, why } => {
+                tracing::warn!(number = &**number, why, "Meta refuses the token: the number is paused");
+                (at, None)
+            }
+            Change::Resumed { since, at } => {
+                tracing::info!(number = &**number, "the number is paused no more");
+                (since, Some(at))
+            }
         };
         self.tell();
         let pause = TokenPause { phone_number_id: Arc::clone(number), began_at, ended_at };
@@ -226,10 +232,14 @@ impl Handler<Returned> for SenderActor {
     fn handle(&mut self, Returned(landed, left): Returned, ctx: &mut Self::Context) {
         let now = self.clock.now();
         let number = landed.phone_number_id;
-        match &landed.of_number {
-            OfNumber::Slow { why, .. } => tracing::warn!(number = &*number, why, "a number is too fast"),
-            OfNumber::NoToken { why } => tracing::warn!(number = &*number, why, "a token is refused"),
-            OfNumber::NotAsked | OfNumber::Nothing | OfNumber::Fine => {}
+        if let OfNumber::Slow { why, .. } = &landed.of_number
+            && !self.lanes.is_resting(&number, now)
+        {
+            tracing::warn!(
+                number = &*number,
+                why,
+                "a number is too fast for Meta: it rests, and goes on more slowly"
+            );
         }
         let change = self.lanes.told(&number, left, landed.of_number, now);
         match landed.next {

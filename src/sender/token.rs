@@ -27,12 +27,22 @@ pub enum Told {
 }
 
 /// What changed, and has to be written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The number is paused since then.
-    Paused(Millis),
-    /// It was paused from the one moment to the other.
-    Resumed(Millis, Millis),
+    /// The number is paused from now on.
+    Paused {
+        /// Now.
+        at: Millis,
+        /// Meta's words, and the cause in plain ones.
+        why: String,
+    },
+    /// It is paused no more.
+    Resumed {
+        /// When the pause began.
+        since: Millis,
+        /// When it ended.
+        at: Millis,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +132,8 @@ impl TokenWatch {
             }
             (State::Good | State::New { .. }, Told::Refused(why)) => {
                 let probe_at = now + duration_ms(PROBE_INTERVAL);
-                self.turn(State::Refused { since: now, why, probe_at, tried: false });
-                Some(Change::Paused(now))
+                self.turn(State::Refused { since: now, why: why.clone(), probe_at, tried: false });
+                Some(Change::Paused { at: now, why })
             }
             (State::Refused { since, .. }, Told::Taken) => {
                 let since = *since;
@@ -163,7 +173,7 @@ impl TokenWatch {
 
     fn resumed(&mut self, since: Millis, now: Millis) -> Change {
         self.past.push((since, now));
-        Change::Resumed(since, now)
+        Change::Resumed { since, at: now }
     }
 }
 
@@ -185,7 +195,7 @@ mod tests {
         assert!(token.is_good() && token.opens_at() == Some(Millis::MIN));
         let changes: Vec<Change> =
             epochs.iter().filter_map(|epoch| token.returned(*epoch, refused(), NOW)).collect();
-        assert_eq!(changes, [Change::Paused(NOW)]);
+        assert_eq!(changes, [Change::Paused { at: NOW, why: "expired".into() }]);
         assert_eq!(token.refused(), Some((NOW, "expired", NOW + MINUTE)));
         assert_eq!(token.returned(epochs[0], Told::Taken, NOW), None, "it was taken before the token ended");
         assert!(!token.is_good());
@@ -207,7 +217,10 @@ mod tests {
             assert_eq!(token.opens_at(), Some(now + MINUTE));
         }
         let epoch = token.left();
-        assert_eq!(token.returned(epoch, Told::Taken, NOW + 9), Some(Change::Resumed(NOW, NOW + 9)));
+        assert_eq!(
+            token.returned(epoch, Told::Taken, NOW + 9),
+            Some(Change::Resumed { since: NOW, at: NOW + 9 })
+        );
         assert!(token.is_good());
     }
 
@@ -215,15 +228,18 @@ mod tests {
     fn a_new_token_is_tried_by_one_message_at_once() {
         let mut token = TokenWatch::new(&[(NOW, None)]);
         let old = token.left();
-        assert_eq!(token.renewed(NOW + 5), Some(Change::Resumed(NOW, NOW + 5)));
+        assert_eq!(token.renewed(NOW + 5), Some(Change::Resumed { since: NOW, at: NOW + 5 }));
         assert_eq!((token.opens_at(), token.is_good(), token.refused()), (Some(Millis::MIN), false, None));
         let epoch = token.left();
         assert_eq!(token.opens_at(), None);
         assert_eq!(token.returned(old, refused(), NOW + 6), None, "that was the old token");
         assert_eq!(token.returned(epoch, Told::Nothing, NOW + 6), None);
         let epoch = token.left();
-        assert_eq!(token.returned(epoch, refused(), NOW + 7), Some(Change::Paused(NOW + 7)));
-        assert_eq!(token.renewed(NOW + 8), Some(Change::Resumed(NOW + 7, NOW + 8)));
+        assert_eq!(
+            token.returned(epoch, refused(), NOW + 7),
+            Some(Change::Paused { at: NOW + 7, why: "expired".into() })
+        );
+        assert_eq!(token.renewed(NOW + 8), Some(Change::Resumed { since: NOW + 7, at: NOW + 8 }));
         let epoch = token.left();
         assert_eq!(token.returned(epoch, Told::Taken, NOW + 9), None);
         assert!(token.is_good());

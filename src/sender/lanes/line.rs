@@ -175,6 +175,10 @@ impl Line {
         self.rest = Some(Rest { since, until, why });
     }
 
+    pub(super) fn is_resting(&self, now: Millis) -> bool {
+        self.rests_until() > now
+    }
+
     fn rests_until(&self) -> Millis {
         self.rest.as_ref().map_or(Millis::MIN, |rest| rest.until)
     }

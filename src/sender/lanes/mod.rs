@@ -369,6 +369,12 @@ impl Lanes {
         self.lines.values().all(|line| line.is_flowing(now))
     }
 
+    /// Whether the number rests, because it was too fast.
+    #[must_use]
+    pub fn is_resting(&self, number: &str, now: Millis) -> bool {
+        self.lines.get(number).is_some_and(|line| line.is_resting(now))
+    }
+
     /// Whether nothing is being posted.
     #[must_use]
     pub fn is_landed(&self) -> bool {

@@ -262,7 +262,10 @@ fn while_the_token_is_refused_one_message_a_minute_tries_it_and_no_age_counts() 
         changes.extend(world.lanes.told(NUMBER, left, refused(), START));
         world.lanes.delay(head.conversation, head.id, START, START, |_| {});
     }
-    assert_eq!((changes, world.state().waiting.bulk), (vec![Change::Paused(START)], 1_000));
+    assert_eq!(
+        (changes, world.state().waiting.bulk),
+        (vec![Change::Paused { at: START, why: "190".into() }], 1_000)
+    );
     assert!(!world.lanes.is_flowing(START) && world.state().drained_in.is_none());
     for minute in 1..=3 {
         assert_eq!((world.leave().len(), world.lanes.next_departure()), (0, Some(START + minute * 60_000)));
@@ -275,7 +278,7 @@ fn while_the_token_is_refused_one_message_a_minute_tries_it_and_no_age_counts() 
         world.lanes.delay(head.conversation, head.id, now, now, |_| {});
     }
     let now = world.clock.now();
-    assert_eq!(world.lanes.renewed(NUMBER, now), Some(Change::Resumed(START, now)));
+    assert_eq!(world.lanes.renewed(NUMBER, now), Some(Change::Resumed { since: START, at: now }));
     assert_eq!(world.leave().len(), 1, "one tries the new token");
     assert_eq!(world.land(OfNumber::Fine), None);
     assert_eq!(world.leave().len(), 192, "and the others follow at once");
