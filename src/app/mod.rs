@@ -6,20 +6,20 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
-use std::collections::{HashMap, HashSet};
+mod doors;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Arbiter, Supervisor};
 use actix_web::dev::ServerHandle;
-use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::api;
 use crate::clock::{Clock, HOUR, Ids, Millis};
 use crate::config::{self, Config, Limits, Secret};
 use crate::conversation::Desk;
@@ -28,20 +28,17 @@ use crate::domain::consent::Words;
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
-use crate::media::library::Library;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
-use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
 use crate::router::sweep;
-use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, SetToken, Settled};
+use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
 use crate::sender::reconcile::Tokens;
 use crate::sender::{self, Board, Number, reconcile};
 use crate::store::{self, Hint, Store};
 use crate::telemetry::Metrics;
-use crate::webhook::{self, Door};
 
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);
@@ -278,8 +275,8 @@ impl Running {
             beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
         }
 
-        let api = api_deps(config, &store, &metrics, &board, vault, &sender);
-        let (addr, server) = open_doors(config, &store, &metrics, api)?;
+        let api = doors::api_deps(config, &store, &metrics, &board, vault, &sender);
+        let (addr, server) = doors::open(config, &store, &metrics, api)?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
     }
 
@@ -329,104 +326,6 @@ async fn pass_on(
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
             Hint::Heard(counts) => sender.do_send(Heard(counts)),
         }
-    }
-}
-
-fn open_doors(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    api: api::Deps,
-) -> anyhow::Result<(SocketAddr, ServerHandle)> {
-    let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
-    let verify_token =
-        config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-    let door = Arc::new(Door {
-        store: store.clone(),
-        metrics: metrics.clone(),
-        app_secret: AppSecret::new(app_secret.expose()),
-        verify_token,
-        numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
-        body_max: config.limits.webhook_body_bytes,
-        retry_after: config.limits.retry_after,
-    });
-    let server = HttpServer::new(move || {
-        let (door, api) = (Arc::clone(&door), api.clone());
-        HttpApp::new()
-            .configure(move |config: &mut web::ServiceConfig| webhook::mount(config, door))
-            .configure(api::configure(api))
-    })
-    .workers(Limits::threads(config.limits.http_workers))
-    .disable_signals()
-    .shutdown_timeout(config.limits.shutdown_timeout.as_secs())
-    .bind(config.listen)
-    .with_context(|| {
-        format!("cannot listen on {}; set SWITCHBOARD_LISTEN to a free address", config.listen)
-    })?;
-    let addr = server.addrs().first().copied().context("the listener has an address")?;
-    let server = server.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok((addr, handle))
-}
-
-fn api_deps(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    board: &Board,
-    vault: Vault,
-    sender: &Addr<SenderActor>,
-) -> api::Deps {
-    let numbers = config.numbers.iter().map(|number| api::Number {
-        phone_number_id: number.phone_number_id.clone(),
-        display: number.display_phone_number.clone(),
-    });
-    let (board, sender) = (board.clone(), sender.clone());
-    let limits = &config.limits;
-    api::Deps {
-        store: store.clone(),
-        keys: api::ApiKeys::new(config.api_key.clone()),
-        numbers: numbers.collect(),
-        library: Library { vault, limits: media_limits(config) },
-        metrics: metrics.clone(),
-        window_margin: limits.window_margin,
-        health: Arc::new(move || board.numbers().into_iter().map(number_health).collect()),
-        set_token: Arc::new(move |phone_number_id, token| {
-            let answer = sender.send(SetToken { phone_number_id, token });
-            Box::pin(async move {
-                match answer.await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(refused)) => Err(api::TokenRefused::Bad(refused.to_string())),
-                    Err(_) => Err(api::TokenRefused::Ending),
-                }
-            })
-        }),
-        limits: api::SendLimits {
-            pair_pacing: config.pacing.pair,
-            in_flight_max: limits.sends_in_flight,
-            attempts_max: limits.send_attempts,
-            deadline: limits.send_deadline,
-            queue_max: limits.outbound_queue,
-        },
-    }
-}
-
-/// What the sender knows of a number, as the REST door tells it.
-fn number_health((number, state): (Arc<str>, sender::NumberState)) -> api::NumberHealth {
-    let pause =
-        |pause: sender::Pause| api::NumberPause { why: pause.why, since: pause.since, until: pause.until };
-    api::NumberHealth {
-        phone_number_id: number.to_string(),
-        paused: state.paused.map(pause),
-        slowed: state.slowed,
-        waiting_reply: state.waiting.reply,
-        waiting_bulk: state.waiting.bulk,
-        in_flight: state.in_flight,
-        oldest_at: state.oldest_at,
-        allowed: state.allowed,
-        rate: state.rate_milli.map(|rate| Duration::from_millis(rate).as_secs_f64()),
-        drained_in: state.drained_in,
     }
 }
 

@@ -389,7 +389,7 @@ mod tests {
             }
         }
         let (clock, _hand) = Clock::manual(START);
-        let mut unlimited = NumberPacing::new(0, clock.clone());
+        let mut unlimited = NumberPacing::new(0, clock);
         assert!((0..10_000).all(|_| unlimited.admit().is_ok()));
         assert_eq!((unlimited.rate_milli(), unlimited.slow_down(START, START + 7)), (None, START + 7));
     }
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn what_came_in_is_owed_for_a_second_and_no_longer() {
         let (clock, hand) = Clock::manual(START);
-        let mut pacing = NumberPacing::new(80, clock.clone());
+        let mut pacing = NumberPacing::new(80, clock);
         pacing.heard(1_000_000);
         let first = leave(&mut pacing, &hand, Duration::from_secs(2), Duration::from_millis(1))[0];
         assert!((1_000..=1_014).contains(&(first - START)), "{}", first - START);
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn a_refusal_halves_the_rate_once_and_time_brings_it_back() {
         let (clock, hand) = Clock::manual(START);
-        let mut pacing = NumberPacing::new(80, clock.clone());
+        let mut pacing = NumberPacing::new(80, clock);
         assert_eq!((pacing.rate_milli(), pacing.is_slowed()), (Some(76_800), false));
         let until = START + 1_000;
         assert_eq!(pacing.slow_down(START, until), until);

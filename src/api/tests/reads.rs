@@ -235,6 +235,26 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
     assert_eq!(number["reason"], "Meta refuses the token (190)");
 }
 
+#[actix_web::test]
+async fn numbers_are_shown_with_what_waits_and_the_limits_they_keep() {
+    let mut house = House::new().await;
+    house.deps.health = Arc::new(paused);
+    let shown = house.get("/api/whatsapp/numbers").await.json();
+    let number = &shown["data"][0];
+    assert_eq!(number["waiting_by_class"], json!({"reply": 1, "bulk": 2}));
+    assert_eq!((&number["status"], &number["expected_drain_seconds"]), (&json!("paused"), &json!(null)));
+    assert_eq!(
+        (&number["paused_since"], &number["next_attempt_at"]),
+        (&json!("2023-11-14T22:13:20.000Z"), &json!("2023-11-14T22:14:20.000Z"))
+    );
+    assert_eq!(
+        shown["limits"],
+        json!({"pair_pacing": true, "sends_in_flight": 256, "send_attempts": 8, "send_deadline_seconds": 86_400,
+               "outbound_queue": 1_000})
+    );
+    assert_eq!(shown["next_cursor"], json!(null));
+}
+
 /// The whole answer to a request without a body, over a socket.
 async fn over_a_socket(to: SocketAddr, request: &'static str) -> String {
     let exchange = move || {

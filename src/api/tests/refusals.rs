@@ -26,8 +26,12 @@ const ACTIONS: [&str; 5] = [
     "/api/whatsapp/webhooks/evt_1/retry",
 ];
 
+const SETTINGS: [&str; 1] = ["/api/whatsapp/numbers/106540352242922/token"];
+
 fn every_endpoint() -> impl Iterator<Item = (Method, &'static str)> {
-    READS.map(|path| (Method::GET, path)).into_iter().chain(ACTIONS.map(|path| (Method::POST, path)))
+    let actions = ACTIONS.map(|path| (Method::POST, path));
+    let settings = SETTINGS.map(|path| (Method::PUT, path));
+    READS.map(|path| (Method::GET, path)).into_iter().chain(actions).chain(settings)
 }
 
 #[actix_web::test]
@@ -86,6 +90,11 @@ async fn unknown_paths_are_404_and_wrong_methods_405() {
         let refused = house.get(path).await;
         refused.problem(405);
         assert_eq!(refused.header("allow"), "POST", "{path}");
+    }
+    for path in SETTINGS {
+        let refused = house.get(path).await;
+        refused.problem(405);
+        assert_eq!(refused.header("allow"), "PUT", "{path}");
     }
     house.call(TestRequest::post().uri("/api/whatsapp/health")).await.problem(405);
 }
@@ -202,7 +211,9 @@ async fn when_the_database_does_not_answer_it_is_503_and_nothing_internal_is_tol
     .join()
     .unwrap();
 
-    for (method, path) in every_endpoint().filter(|(_, path)| *path != "/metrics") {
+    // The metrics and what is told of the numbers are not in the database.
+    let stored = |path: &str| path != "/metrics" && !path.contains("/numbers");
+    for (method, path) in every_endpoint().filter(|(_, path)| stored(path)) {
         let body = json!({"to": "49170", "type": "text", "body": "b"});
         let request = keyed(TestRequest::default().method(method).uri(path)).set_json(body);
         let refused = call(&deps, request).await;

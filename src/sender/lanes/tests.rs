@@ -306,7 +306,8 @@ fn check(world: &mut World, in_flight_max: usize) {
     let mut depth = Depth::default();
     for (conversation, lane) in &world.lanes.lanes {
         assert!(lane.flying.len() <= 1, "{conversation}: one at a time");
-        assert!(!lane.waiting.is_empty() && !(lane.flying.is_empty() && lane.state == State::Posting));
+        assert!(!lane.waiting.is_empty());
+        assert_eq!(lane.state == State::Posting, !lane.flying.is_empty());
         for waiting in lane.waiting.values() {
             match waiting.priority {
                 Priority::Reply => depth.reply += 1,
