@@ -8,6 +8,8 @@ use switchboard::clock::Clock;
 use switchboard::domain::ids::ConversationId;
 use switchboard::sender::lanes::Lanes;
 use switchboard::sender::pacing::{NumberPacing, PairPacing};
+use switchboard::sender::token::TokenWatch;
+use switchboard::sender::verdict::OfNumber;
 use tokio::runtime::Runtime;
 
 use super::store::Desk;
@@ -27,12 +29,14 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut lanes = Lanes::new(PairPacing::new(pairs, clock.clone()));
                 let number = Arc::clone(&queued[0].phone_number_id);
-                lanes.add_number(number, NumberPacing::new(0, clock.clone()), MESSAGES);
+                let pacing = NumberPacing::new(0, clock.clone());
+                lanes.add_number(Arc::clone(&number), pacing, TokenWatch::new(&[]), MESSAGES);
                 for outbound in &queued {
                     lanes.push(outbound.clone());
                 }
                 let now = clock.now();
-                for outbound in lanes.depart(now) {
+                for (outbound, left) in lanes.depart(now) {
+                    lanes.told(&number, left, OfNumber::Fine, now);
                     lanes.finish(outbound.conversation, outbound.id, now);
                 }
                 lanes
@@ -48,7 +52,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             pairs.admit(black_box(ConversationId(pair)))
         });
     });
-    let number = NumberPacing::new(1_000, clock.clone());
+    let mut number = NumberPacing::new(1_000, clock.clone());
     group.bench_function("number limit", |bencher| bencher.iter(|| number.admit()));
     group.finish();
 }

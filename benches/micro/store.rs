@@ -44,6 +44,7 @@ impl Desk {
             batch_max: 256,
             directory_cache: 100_000,
             unfinished_max: i64::MAX,
+            queued_max: i64::MAX,
             window_margin: Duration::from_mins(1),
         };
         let clock = Clock::system();

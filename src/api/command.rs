@@ -59,6 +59,9 @@ pub(super) async fn accept_unless(
     if let Some(refusal) = refusal {
         return Err(refusal);
     }
+    if matches!(payload.command, Command::Send { .. }) && !store.may_queue() {
+        return Err(Problem::queue_full());
+    }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
     let incoming = Incoming {
         dedupe_key: dedupe_key.clone(),

@@ -26,6 +26,7 @@ mod idempotency;
 mod media;
 mod messages;
 mod metrics;
+mod numbers;
 mod page;
 mod params;
 mod problem;
@@ -50,7 +51,7 @@ use crate::telemetry::Metrics;
 use crate::template::Book;
 
 pub use auth::ApiKeys;
-pub use health::{HealthOfNumbers, NumberHealth};
+pub use numbers::{HealthOfNumbers, NumberHealth, NumberPause, SendLimits, SetToken, Setting, TokenRefused};
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
 pub use problem::Problem;
 
@@ -93,14 +94,20 @@ pub struct Deps {
     pub window_margin: Duration,
     /// How the numbers fare, asked at each `/health`.
     pub health: HealthOfNumbers,
+    /// What hands a number another token.
+    pub set_token: SetToken,
+    /// The limits of sending, to be shown.
+    pub limits: SendLimits,
 }
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health } = deps;
+    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health, set_token, limits } =
+        deps;
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let (library, templates) = (Data::new(library), Data::new(templates));
+    let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     move |app: &mut ServiceConfig| {
         let counted = metrics.clone();
@@ -116,6 +123,8 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(library)
             .app_data(window_margin)
             .app_data(templates)
+            .app_data(limits)
+            .app_data(set_token)
             .app_data(JsonConfig::default().limit(BODY_MAX_BYTES).error_handler(problem::of_json))
             .app_data(PathConfig::default().error_handler(|error, _| problem::of_path(&error).into()))
             .service(read("/whatsapp/health", health::health))
@@ -152,6 +161,8 @@ fn routes(scope: actix_web::Scope) -> actix_web::Scope {
         .service(act("/whatsapp/conversations/{id}/handoff", conversations::hand_off))
         .service(act("/whatsapp/conversations/{id}/release", conversations::release))
         .service(act("/whatsapp/conversations/{id}/reset", conversations::reset))
+        .service(read("/whatsapp/numbers", numbers::list))
+        .service(put("/whatsapp/numbers/{id}/token", numbers::set_token))
         .service(media::collection("/whatsapp/media"))
         .service(read("/whatsapp/media/{id}", media::one))
         .service(read("/whatsapp/media/{id}/content", media::content))
@@ -183,6 +194,16 @@ where
     F::Output: Responder + 'static,
 {
     only(path, web::post().to(handler), "POST")
+}
+
+/// Something to set.
+fn put<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    only(path, web::put().to(handler), "PUT")
 }
 
 fn only(path: &str, route: Route, allow: &'static str) -> Resource {

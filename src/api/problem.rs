@@ -194,6 +194,14 @@ impl Problem {
         )
     }
 
+    /// Too many messages wait already.
+    pub(super) fn queue_full() -> Self {
+        Self::new(
+            Kind::Unavailable,
+            "too many messages wait to leave (SWITCHBOARD_OUTBOUND_QUEUE); nothing was accepted, try again later",
+        )
+    }
+
     /// Something that should not be. `reason` goes to the log and not to the client.
     pub(super) fn internal(reason: &str) -> Self {
         tracing::error!(reason, "a request failed");

@@ -19,7 +19,7 @@ use crate::store::{MediaState, StoredMedia, StoredTemplate};
 
 /// A time as clients see it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time(Millis);
+pub(super) struct Time(pub(super) Millis);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

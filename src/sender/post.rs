@@ -9,7 +9,7 @@ use crate::domain::outbound::Message;
 use crate::media::upload::Uploads;
 use crate::meta::client::Outcome;
 use crate::meta::request;
-use crate::sender::verdict::{self, Verdict};
+use crate::sender::verdict::{self, OfNumber, Verdict};
 use crate::sender::{Limits, Number};
 use crate::store::{Attempted, Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
 use crate::telemetry::{Metrics, SendOutcome};
@@ -45,8 +45,8 @@ pub struct Landed {
     pub phone_number_id: Arc<str>,
     /// What its lane does.
     pub next: Next,
-    /// A rest for the whole number: until when, and why.
-    pub pause: Option<(Millis, String)>,
+    /// What it tells of its number.
+    pub of_number: OfNumber,
 }
 
 /// What a lane does after an attempt at its head.
@@ -70,27 +70,28 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
     let store = &counter.store;
     let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now())
         .or_else(|| misfit(&counter.templates, &outbound));
-    let (next, pause) = if let Some(outcome) = given_up {
-        (settle(&counter, &outbound, outcome).await, None)
+    let (next, of_number) = if let Some(outcome) = given_up {
+        (settle(&counter, &outbound, outcome).await, OfNumber::NotAsked)
     } else {
         match claim(&counter, &mut outbound).await {
             Ok(Claim::Admitted) => leave(&counter, &number, &outbound).await,
             // The template that goes in its place was not asked about before.
             Ok(Claim::AdmittedAs(_)) => match misfit(&counter.templates, &outbound) {
-                Some(outcome) => (settle(&counter, &outbound, outcome).await, None),
+                Some(outcome) => (settle(&counter, &outbound, outcome).await, OfNumber::NotAsked),
                 None => leave(&counter, &number, &outbound).await,
             },
             // What became of it is written down; its lane goes on without it.
-            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, None),
+            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, OfNumber::NotAsked),
             Ok(Claim::Withheld(refusal)) => {
                 counter.metrics.send(SendOutcome::Withheld);
                 tracing::info!(message = %outbound.id, conversation = %outbound.conversation, reason = refusal.name(), "a message is not sent");
-                (Next::GoOn, None)
+                (Next::GoOn, OfNumber::NotAsked)
             }
             Err(error) => {
                 tracing::error!(message = %outbound.id, %error, "a message waits for the store");
                 let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
-                (Next::Sleep { until, state: outbound.state, attempts: outbound.attempts }, None)
+                let next = Next::Sleep { until, state: outbound.state, attempts: outbound.attempts };
+                (next, OfNumber::NotAsked)
             }
         }
     };
@@ -99,17 +100,17 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         message: outbound.id,
         phone_number_id: Arc::clone(&outbound.phone_number_id),
         next,
-        pause,
+        of_number,
     }
 }
 
 /// Posts what may leave, and writes down what came of it.
-async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next, Option<(Millis, String)>) {
+async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next, OfNumber) {
     let outcome = post(counter, number, outbound).await;
     counter.metrics.send(class(&outcome));
     let now = counter.store.clock().now();
-    let Verdict { settle: outcome, pause } = verdict::judge(outcome, outbound, &counter.limits, now);
-    (settle(counter, outbound, outcome).await, pause)
+    let Verdict { settle: outcome, of_number } = verdict::judge(outcome, outbound, &counter.limits, now);
+    (settle(counter, outbound, outcome).await, of_number)
 }
 
 /// What becomes of a template that Meta would refuse: it is not posted.
@@ -175,7 +176,8 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     let attempts = outbound.attempts;
     match outcome {
         SettleOutcome::Accepted { .. } | SettleOutcome::Done | SettleOutcome::Failed { .. } => Next::GoOn,
-        SettleOutcome::Retry { due_at, .. } => {
+        SettleOutcome::Retry { due_at, counted, .. } => {
+            let attempts = if counted { attempts } else { attempts.saturating_sub(1) };
             Next::Sleep { until: due_at, state: QueueState::Ready, attempts }
         }
         SettleOutcome::Ambiguous { until, .. } => {

@@ -1,7 +1,7 @@
 //! Accepting: the one way in. Dedupe is the unique key in the insert that accepts; what is new gets its conversation, its
 //! message row and its count in the same transaction. A status is merged at once and is done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
@@ -41,6 +41,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut preferences = Vec::new();
     let mut of_templates = Vec::new();
     let mut dispatches = Vec::new();
+    let mut heard: HashMap<&str, usize> = HashMap::new();
     for candidate in &candidates {
         let conversation = candidate.conversation;
         let duplicate = !inserted.contains(&candidate.id);
@@ -52,6 +53,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
         scope.after.notes.push(Note::Accepted(class(&candidate.incoming.body)));
         match &candidate.incoming.body {
             IncomingBody::Message { phone_number_id, message } => {
+                *heard.entry(phone_number_id).or_default() += 1;
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
                     if let Content::Media(file) = &message.content {
@@ -103,6 +105,11 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     gate::release(scope, &wrote).await?;
     template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
+    if !heard.is_empty() {
+        // Before what they lead to: Meta counts them against what may leave.
+        let heard = heard.into_iter().map(|(number, count)| (number.into(), count)).collect();
+        scope.after.hints.push(Hint::Heard(heard));
+    }
     if !dispatches.is_empty() {
         scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
         scope.after.hints.push(Hint::Accepted(dispatches));

@@ -35,6 +35,7 @@ mod gate;
 mod identity;
 mod media;
 mod merge;
+mod pauses;
 mod queue;
 pub mod read;
 mod recovery;
@@ -52,7 +53,8 @@ pub use recovery::{Activation, DueTimer};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
-    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, TokenPause, Turn,
+    TurnReply,
 };
 
 use batch::Reply;
@@ -100,6 +102,8 @@ pub struct Settings {
     pub directory_cache: usize,
     /// Accepted events that are not done, at the most.
     pub unfinished_max: i64,
+    /// Messages that wait to leave, beyond which no client may add to them.
+    pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
 }
@@ -116,6 +120,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
+    queued_max: i64,
     clock: Clock,
     ids: Ids,
 }
@@ -127,6 +132,8 @@ pub(crate) struct Gauge {
     open: AtomicI64,
     /// Events on their way into an accepting transaction.
     reserved: AtomicI64,
+    /// Messages that wait to leave or are under way. Changed by the writer alone.
+    queued: AtomicI64,
     /// Whether a message whose lane is empty may be written as already claimed.
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
@@ -170,6 +177,7 @@ impl Store {
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
+            queued_max: settings.queued_max,
             clock,
             ids,
         }));
@@ -202,6 +210,18 @@ impl Store {
     #[must_use]
     pub fn unfinished(&self) -> i64 {
         self.0.gauge.open.load(Ordering::Relaxed)
+    }
+
+    /// Messages that wait to leave or are under way.
+    #[must_use]
+    pub fn queued(&self) -> i64 {
+        self.0.gauge.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client may add to the messages that wait to leave. What the flows say is never turned away.
+    #[must_use]
+    pub fn may_queue(&self) -> bool {
+        self.queued() < self.0.queued_max
     }
 
     /// Whether the last transaction went through.

@@ -33,12 +33,12 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
                 accepted.push(settle.id.0);
                 changes.push(change(scope, settle, Status::Accepted, None, None));
             }
-            SettleOutcome::Retry { due_at, attempt } => {
-                waiting.push(wait_row(settle, "ready", *due_at, attempt));
+            SettleOutcome::Retry { due_at, attempt, counted } => {
+                waiting.push(wait_row(settle, "ready", *due_at, attempt, *counted));
                 attempts.push(attempt_row(scope, settle.id.0, attempt));
             }
             SettleOutcome::Ambiguous { until, attempt } => {
-                waiting.push(wait_row(settle, "ambiguous", *until, attempt));
+                waiting.push(wait_row(settle, "ambiguous", *until, attempt, true));
                 attempts.push(attempt_row(scope, settle.id.0, attempt));
                 changes.push(change(scope, settle, Status::Ambiguous, None, None));
             }
@@ -53,9 +53,10 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
     let buried = bury(scope, &dead).await?;
     // One that a status has settled meanwhile has not failed, whatever became of this attempt.
     changes.extend(failed.into_iter().filter(|change| buried.iter().any(|(_, id)| id.0 == change.message)));
-    let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
+    let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason, \
+               attempts = queue.attempts - v.uncounted \
                from v where queue.id = v.id and queue.state in ('ready', 'claimed', 'ambiguous')";
-    bulk::with_values(scope.tx, &["id", "state", "due_at", "reason"], waiting, set).await?;
+    bulk::with_values(scope.tx, &["id", "state", "due_at", "reason", "uncounted"], waiting, set).await?;
     record(scope, &attempts).await?;
     statuses::apply(scope, &changes).await?;
     statuses::unpark(scope, &wamids).await
@@ -175,8 +176,9 @@ fn change(
     Change { message: settle.id.0, status, wamid, at: scope.now, error, pricing: None }
 }
 
-fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted) -> Vec<Value> {
-    vec![settle.id.0.into(), state.into(), due_at.into(), text(&attempt.failure.to_string()).into()]
+fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted, counted: bool) -> Vec<Value> {
+    let reason = text(&attempt.failure.to_string());
+    vec![settle.id.0.into(), state.into(), due_at.into(), reason.into(), i32::from(!counted).into()]
 }
 
 /// Keeps these attempts.

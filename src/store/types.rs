@@ -130,6 +130,19 @@ pub enum Hint {
     },
     /// What waits to leave goes by another lane, or to another address.
     Redirected(Vec<Redirected>),
+    /// So many messages of people came in at each of these numbers of ours.
+    Heard(Vec<(Arc<str>, usize)>),
+}
+
+/// A time in which Meta refused the token of one of our numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPause {
+    /// The number.
+    pub phone_number_id: Arc<str>,
+    /// When Meta first refused it.
+    pub began_at: Millis,
+    /// When it took one again; `None` while it does not.
+    pub ended_at: Option<Millis>,
 }
 
 /// A person's ids changed, and perhaps their conversation.
@@ -394,6 +407,8 @@ pub enum SettleOutcome {
         due_at: Millis,
         /// What happened.
         attempt: Attempted,
+        /// Whether it counts as an attempt at this message. What is the number's trouble does not.
+        counted: bool,
     },
     /// Nobody knows whether Meta took it.
     Ambiguous {

@@ -22,9 +22,10 @@ use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
 use crate::store::template::TemplateList;
 use crate::store::{
-    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, TokenPause,
+    Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, queue, recovery, sql, template, turn};
+use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -51,6 +52,8 @@ pub(crate) enum Request {
     Number(String),
     /// Remember this flow.
     Flow(KnownFlow),
+    /// A number's token was refused, or is taken again.
+    TokenPause(TokenPause),
     /// What was in flight when the program ended is ambiguous until this moment.
     Orphans(Millis),
     /// Run these writes to the business's tables.
@@ -133,7 +136,10 @@ impl Writer {
     /// Writes until every [`Store`](crate::store::Store) handle is gone.
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         match recovery::open_lanes(&self.db).await {
-            Ok(lanes) => self.open_lanes = lanes,
+            Ok(lanes) => {
+                self.gauge.queued.store(lanes.values().sum(), Ordering::Relaxed);
+                self.open_lanes = lanes;
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
             }
@@ -222,6 +228,7 @@ impl Writer {
                 self.held.insert(to);
             }
         }
+        self.gauge.queued.fetch_add(after.lanes.values().sum(), Ordering::Relaxed);
         for (lane, delta) in after.lanes {
             let open = self.open_lanes.entry(lane).or_default();
             *open += delta;
@@ -303,6 +310,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
             Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
             Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
+            Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
             Request::Orphans(until) => queue::orphans(scope, *until).await?,
             Request::Writes(writes) => {
                 for write in writes {

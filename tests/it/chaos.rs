@@ -144,6 +144,7 @@ async fn counts_add_up(test: &TestApp) {
     assert!(value("switchboard_sends_total{outcome=\"ambiguous\"}") > 0.0, "some were ambiguous");
     assert!(value("switchboard_sends_total{outcome=\"refused\"}") > 0.0, "some were refused");
     // What Meta had taken was settled by its status; what was cut off before that was sent again after the grace, once.
-    let lost = test.meta.rules().into_iter().find(|rule| rule.rule.outcome == Outcome::CutBefore).unwrap().met;
+    let lost =
+        test.meta.rules().into_iter().find(|rule| rule.rule.rule.outcome == Outcome::CutBefore).unwrap().met;
     assert_eq!(value("switchboard_resent_after_ambiguity_total"), lost as f64);
 }

@@ -19,6 +19,7 @@ mod load;
 mod media;
 mod messages;
 mod overload;
+mod pacing;
 mod passivation;
 mod recovery;
 mod store;

@@ -60,6 +60,7 @@ async fn accept_without_app(database: &Database, messages: &[(&str, &str)]) {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        queued_max: 1_000,
         window_margin: Duration::from_secs(60),
     };
     let (store, _hints) =

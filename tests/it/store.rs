@@ -35,6 +35,7 @@ fn settings(database: &Database, migrate: bool) -> Settings {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        queued_max: 1_000,
         window_margin: Duration::from_secs(60),
     }
 }
@@ -261,7 +262,8 @@ on_both!(an_attempt_to_send_ends_as_what_became_of_it, async |database: Database
     assert_eq!((stored.accepted_at, store.outbound().await.unwrap().len()), (Some(NOW), 0));
 
     let late = queued(&store, ANN, "wamid.2").await;
-    let retry = SettleOutcome::Retry { due_at: NOW + MINUTE, attempt: attempted("refused", 131_000) };
+    let retry =
+        SettleOutcome::Retry { due_at: NOW + MINUTE, attempt: attempted("refused", 131_000), counted: true };
     store.settle(settle(&late, retry)).await.unwrap();
     let again = store.outbound().await.unwrap().remove(0);
     assert_eq!((again.state, again.due_at, again.attempts), (QueueState::Ready, NOW + MINUTE, 1));

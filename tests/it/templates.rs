@@ -62,6 +62,7 @@ impl House {
             batch_max: 64,
             directory_cache: 100,
             unfinished_max: 1_000,
+            queued_max: i64::MAX,
             window_margin: Duration::ZERO,
         };
         let ids = Ids::new(clock.clone());

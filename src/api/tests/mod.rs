@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, web};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ApiKeys, Deps, Number, NumberHealth, configure};
+use super::{ApiKeys, Deps, Number, NumberHealth, NumberPause, SendLimits, TokenRefused, configure};
 use crate::clock::{Clock, Hand, Ids};
 use crate::config::Secret;
 use crate::domain::contact::Identity;
@@ -96,6 +96,7 @@ fn settings(folder: &TempDir) -> Settings {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        queued_max: 1_000,
         window_margin: Duration::from_secs(60),
     }
 }
@@ -123,6 +124,21 @@ fn deps(store: Store) -> Deps {
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
         health: Arc::new(Vec::new),
+        set_token: Arc::new(|_, token| {
+            let answer = match token.expose() {
+                "EAA-good" => Ok(()),
+                "EAA-late" => Err(TokenRefused::Ending),
+                _ => Err(TokenRefused::Bad("that is none".into())),
+            };
+            Box::pin(async move { answer })
+        }),
+        limits: SendLimits {
+            pair_pacing: true,
+            in_flight_max: 256,
+            attempts_max: 8,
+            deadline: Duration::from_secs(86_400),
+            queue_max: 1_000,
+        },
     }
 }
 
@@ -238,7 +254,13 @@ fn id_of<T: std::str::FromStr<Err: std::fmt::Debug>>(json: &Value) -> T {
 fn paused() -> Vec<NumberHealth> {
     vec![NumberHealth {
         phone_number_id: NUMBER.into(),
-        paused: Some("Meta refuses the token (190)".into()),
-        waiting: 3,
+        paused: Some(NumberPause {
+            why: "Meta refuses the token (190)".into(),
+            since: START,
+            until: START + 60_000,
+        }),
+        waiting_reply: 1,
+        waiting_bulk: 2,
+        ..NumberHealth::default()
     }]
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::BODY_MAX_BYTES;
 
-const READS: [&str; 11] = [
+const READS: [&str; 12] = [
     "/api/whatsapp/messages",
     "/api/whatsapp/messages/msg_1",
     "/api/whatsapp/contacts",
@@ -14,6 +14,7 @@ const READS: [&str; 11] = [
     "/api/whatsapp/conversations/cnv_1",
     "/api/whatsapp/templates",
     "/api/whatsapp/templates/tpl_1",
+    "/api/whatsapp/numbers",
     "/api/whatsapp/webhooks",
     "/api/whatsapp/webhooks/evt_1",
     "/api/whatsapp/stats",
@@ -28,8 +29,12 @@ const ACTIONS: [&str; 6] = [
     "/api/whatsapp/webhooks/evt_1/retry",
 ];
 
+const SETTINGS: [&str; 1] = ["/api/whatsapp/numbers/106540352242922/token"];
+
 fn every_endpoint() -> impl Iterator<Item = (Method, &'static str)> {
-    READS.map(|path| (Method::GET, path)).into_iter().chain(ACTIONS.map(|path| (Method::POST, path)))
+    let actions = ACTIONS.map(|path| (Method::POST, path));
+    let settings = SETTINGS.map(|path| (Method::PUT, path));
+    READS.map(|path| (Method::GET, path)).into_iter().chain(actions).chain(settings)
 }
 
 #[actix_web::test]
@@ -88,6 +93,11 @@ async fn unknown_paths_are_404_and_wrong_methods_405() {
         let refused = house.get(path).await;
         refused.problem(405);
         assert_eq!(refused.header("allow"), "POST", "{path}");
+    }
+    for path in SETTINGS {
+        let refused = house.get(path).await;
+        refused.problem(405);
+        assert_eq!(refused.header("allow"), "PUT", "{path}");
     }
     house.call(TestRequest::post().uri("/api/whatsapp/health")).await.problem(405);
 }
@@ -204,9 +214,10 @@ async fn when_the_database_does_not_answer_it_is_503_and_nothing_internal_is_tol
     .join()
     .unwrap();
 
-    // These two read nothing.
+    // These read nothing that is in the database.
     let dry = ["/metrics", "/api/whatsapp/templates/sync"];
-    for (method, path) in every_endpoint().filter(|(_, path)| !dry.contains(path)) {
+    let stored = |path: &str| !dry.contains(&path) && !path.contains("/numbers");
+    for (method, path) in every_endpoint().filter(|(_, path)| stored(path)) {
         let body = json!({"to": "49170", "type": "text", "body": "b"});
         let request = keyed(TestRequest::default().method(method).uri(path)).set_json(body);
         let refused = call(&deps, request).await;

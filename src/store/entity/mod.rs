@@ -14,4 +14,5 @@ pub(crate) mod queue;
 pub(crate) mod session;
 pub(crate) mod template;
 pub(crate) mod timer;
+pub(crate) mod token_pause;
 pub(crate) mod webhook;
