@@ -15,6 +15,7 @@ const DOCUMENTS: [(&str, &str); 6] = [
     ("docs/architecture.md", include_str!("../docs/architecture.md")),
     ("docs/templates.md", include_str!("../docs/templates.md")),
     ("docs/CHANGELOG.md", include_str!("../docs/CHANGELOG.md")),
+    ("docs/api.md", include_str!("../docs/api.md")),
 ];
 
 /// The fenced blocks of a language, each with the line on which it begins.

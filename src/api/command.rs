@@ -1,14 +1,13 @@
 //! From a client's wish to an accepted event, once per idempotency key.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
-use crate::domain::outbound::{self, Fields, Priority};
+use crate::domain::outbound::Priority;
 use crate::store::read::StoredEvent;
 use crate::store::{Incoming, IncomingBody, Store, Target};
 
@@ -116,21 +115,6 @@ pub(super) async fn accept_all(
         receipts.push((receipt.command, receipt.event, receipt.conversation));
     }
     Ok(receipts)
-}
-
-/// The fields of a JSON object, or none where there is no body.
-pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Fields::new(serde_json::Map::new()));
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Null) => Ok(Fields::new(serde_json::Map::new())),
-        Ok(Value::Object(fields)) => Ok(Fields::new(fields)),
-        Ok(other) => {
-            Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other))))
-        }
-        Err(error) => Err(Problem::malformed(format!("the body is not JSON: {error}"))),
-    }
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {

@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Number;
 use super::numbers::{NumberView, Teller, shown};
@@ -23,8 +24,10 @@ use crate::store::read::Backlog;
 /// How long the database may take to answer before it counts as unreadable.
 const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Health {
+    /// `ok`; `degraded` while a number is paused; `unavailable` when the database cannot be read or written.
+    #[schema(examples("ok"))]
     status: &'static str,
     database: Database,
     unfinished_events: i64,
@@ -34,13 +37,23 @@ struct Health {
     numbers: Vec<NumberView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Database {
+    /// `sqlite` or `postgres`.
+    #[schema(examples("sqlite"))]
     engine: &'static str,
     ok: bool,
 }
 
-/// Handler: how it goes.
+/// How it goes. The one endpoint that needs no key: it is for load balancers.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/health",
+    responses(
+        (status = 200, description = "It runs, though a number may be paused.", body = Health),
+        (status = 503, description = "The database cannot be read or written: nothing can be accepted.", body = Health)
+    )
+)]
 pub(super) async fn health(
     request: HttpRequest,
     store: Data<Store>,

@@ -16,8 +16,18 @@ use crate::telemetry::{CONTENT_TYPE, Metrics};
 /// The route under which requests are counted that no route matched.
 const NO_ROUTE: &str = "none";
 
-/// Handler: the metrics in OpenMetrics text. They are shown even when the database cannot be read: that is when they are
-/// needed most.
+/// The metrics in OpenMetrics text, for Prometheus. They are shown even when the database cannot be read: that is when they
+/// are needed most.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((
+        status = 200,
+        description = "The metrics.",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
 pub(super) async fn show(
     request: HttpRequest,
     store: Data<Store>,

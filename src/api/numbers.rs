@@ -11,14 +11,15 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Number;
+use super::body;
 use super::params::Params;
 use super::problem::Problem;
 use super::view::{Time, age_seconds};
 use crate::clock::Millis;
 use crate::config::Secret;
-use crate::domain::outbound::{Fields, kind};
 use crate::store::Store;
 
 /// How a number of ours fares.
@@ -94,21 +95,28 @@ pub struct SendLimits {
     pub queue_max: usize,
 }
 
-#[derive(Serialize)]
+/// Our numbers, and the limits of all.
+#[derive(Serialize, ToSchema)]
 struct Numbers {
     data: Vec<NumberView>,
     next_cursor: Option<String>,
     limits: LimitsView,
 }
 
-#[derive(Debug, Serialize)]
+/// How a number of ours fares.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Number)]
 pub(super) struct NumberView {
     phone_number_id: String,
     display_phone_number: Option<String>,
+    /// `ok`, `slowed` or `paused`.
+    #[schema(examples("ok"))]
     status: &'static str,
+    /// Why nothing leaves from it, or slowly.
     reason: Option<String>,
     paused_since: Option<Time>,
     next_attempt_at: Option<Time>,
+    /// Messages that wait to leave from it or are under way.
     waiting: usize,
     waiting_by_class: ByClass,
     in_flight: usize,
@@ -118,13 +126,15 @@ pub(super) struct NumberView {
     expected_drain_seconds: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ByClass {
     reply: usize,
     bulk: usize,
 }
 
-#[derive(Serialize)]
+/// The limits of sending that hold for all numbers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SendLimits)]
 struct LimitsView {
     pair_pacing: bool,
     sends_in_flight: usize,
@@ -133,7 +143,9 @@ struct LimitsView {
     outbound_queue: usize,
 }
 
-#[derive(Serialize)]
+/// A token that is used from here on.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenTaken)]
 struct Taken<'a> {
     phone_number_id: &'a str,
     status: &'static str,
@@ -141,7 +153,12 @@ struct Taken<'a> {
     for_good: &'static str,
 }
 
-/// Handler: how the numbers fare, and their limits.
+/// Our numbers: how each fares, and the limits that are kept.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/numbers",
+    responses((status = 200, description = "The numbers.", body = Numbers))
+)]
 pub(super) async fn list(
     request: HttpRequest,
     store: Data<Store>,
@@ -161,7 +178,26 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(Numbers { data, next_cursor: None, limits }))
 }
 
-/// Handler: another token for a number.
+/// A token.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct TokenRequest {
+    #[schema(min_length = 1)]
+    token: String,
+}
+
+/// Gives a number another token, which is used at once, until the next restart.
+#[utoipa::path(
+    put,
+    path = "/api/whatsapp/numbers/{id}/token",
+    params(("id" = String, Path, description = "The number, by Meta's id of it.")),
+    request_body(content = TokenRequest, example = json!({"token": "EAAG…"})),
+    responses((status = 200, description = "It is used from here on.", body = Taken<'static>))
+)]
 pub(super) async fn set_token(
     request: HttpRequest,
     id: Path<String>,
@@ -191,10 +227,7 @@ pub(super) async fn set_token(
 
 /// `{"token": "…"}`.
 fn token(body: Value) -> Result<Secret, Problem> {
-    let Value::Object(body) = body else {
-        return Err(Problem::body(format!("the body has to be a JSON object, not {}", kind(&body))));
-    };
-    let mut fields = Fields::new(body);
+    let mut fields = body::fields(body)?;
     let token = fields.text("token")?;
     fields.finish()?;
     Secret::new(token).ok_or_else(|| Problem::field("token", "`token` is empty"))

@@ -8,9 +8,13 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::body;
 use super::command;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyHeader, IdempotencyKey};
+use super::openapi::message::SendRequest;
+use super::openapi::words::{ConversationIdText, EventIdText, MessageIdText};
 use super::params::Params;
 use super::problem::Problem;
 use super::{Number, WindowMargin};
@@ -18,13 +22,13 @@ use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
-use crate::domain::outbound::{self, Fields, Message, Priority, Template};
+use crate::domain::outbound::{Message, Priority, Template};
 use crate::domain::window::{Outside, needs_window};
 use crate::store::{Store, Target};
 use crate::template::Book;
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
-const WAMID_MAX: usize = 512;
+pub(super) const WAMID_MAX: usize = 512;
 
 /// What a client wants to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,15 +41,36 @@ struct Wanted {
     outside: Outside,
 }
 
-#[derive(Serialize)]
+/// A message that is to be sent: the wish is on disk, and takes its turn.
+#[derive(Serialize, ToSchema)]
 struct Queued {
+    /// The id of the message.
+    #[schema(value_type = MessageIdText)]
     id: MessageId,
+    /// The event that it was accepted as.
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(examples("queued"))]
     status: &'static str,
 }
 
-/// Handler: 202 once the wish is on disk.
+/// Sends a message to a person. It is answered once the wish is on disk; how far the message comes stands in
+/// `GET /api/whatsapp/messages/{id}`.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/send",
+    params(IdempotencyHeader),
+    request_body(content = SendRequest),
+    responses(
+        (status = 202, description = "It is on disk and takes its turn.", body = Queued),
+        (
+            status = 409,
+            description = "The person has opted out, or their 24-hour window is closed. Nothing was accepted."
+        )
+    )
+)]
 pub(super) async fn send(
     request: HttpRequest,
     body: Json<Value>,
@@ -94,11 +119,7 @@ pub(super) async fn send(
 
 impl Wanted {
     fn read(body: Value, numbers: &[Number]) -> Result<Self, Problem> {
-        let Value::Object(body) = body else {
-            let detail = format!("the body has to be a JSON object, not {}", outbound::kind(&body));
-            return Err(Problem::body(detail));
-        };
-        let mut fields = Fields::new(body);
+        let mut fields = body::fields(body)?;
         let identity = person(fields.optional_text("to")?, fields.optional_text("user_id")?)?;
         let phone_number_id = number(fields.optional_text("phone_number_id")?, numbers)?;
         let reply_to = fields.optional_text("reply_to")?;

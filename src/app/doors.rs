@@ -82,7 +82,11 @@ pub(super) fn api_deps(
     let limits = &config.limits;
     api::Deps {
         store: store.clone(),
-        keys: api::ApiKeys::new(config.api_key.clone()),
+        keys: api::ApiKeys::new(
+            config.api_key.as_ref(),
+            store.clone(),
+            api::Rate { per_second: config.api.requests_per_second, burst: config.api.burst },
+        ),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
         templates,

@@ -1,6 +1,7 @@
 //! The command line: what can be done with the program, and nothing of how.
 
 mod flow;
+mod key;
 mod sandbox;
 mod serve;
 
@@ -41,6 +42,11 @@ enum Command {
     Config,
     /// Apply pending migrations to the database and end.
     Migrate,
+    /// Make, list and revoke the API keys of the database.
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -79,6 +85,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => runtime.block_on(serve::run(config, cli.config))?,
         Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
+        Command::Key { command } => return runtime.block_on(key::run(&config, command)),
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

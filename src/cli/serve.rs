@@ -19,7 +19,9 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result
         "starting"
     );
     if config.api_key.is_none() {
-        tracing::warn!("SWITCHBOARD_API_KEY is not set: the REST API answers nobody");
+        tracing::warn!(
+            "SWITCHBOARD_API_KEY is not set: the REST API answers keys alone that `switchboard key create` made"
+        );
     }
     let callback =
         config.meta.webhook_url.clone().unwrap_or_else(|| format!("https://<your host>{}", webhook::PATH));

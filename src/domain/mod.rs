@@ -4,6 +4,7 @@
 //! these types is valid: what Meta would refuse cannot be built ([`outbound`]), and a status never goes backwards
 //! ([`delivery`]).
 
+pub mod access;
 pub mod consent;
 pub mod contact;
 pub mod delivery;

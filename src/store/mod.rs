@@ -23,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
+mod audit;
 mod batch;
 mod bulk;
 mod connect;
@@ -33,6 +34,7 @@ mod directory;
 mod entity;
 mod gate;
 mod identity;
+mod keys;
 mod media;
 mod merge;
 mod pauses;
@@ -47,7 +49,9 @@ mod types;
 mod write;
 mod writer;
 
+pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::response_bucket_ms;
+pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
@@ -108,9 +112,9 @@ pub struct Settings {
     pub window_margin: Duration,
 }
 
-/// A handle on the store; cheap to clone.
+/// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<Deed>>);
 
 struct Inner {
     readers: DatabaseConnection,
@@ -170,7 +174,7 @@ impl Store {
             metrics,
         );
         tokio::spawn(writer.run(waiting));
-        let store = Self(Arc::new(Inner {
+        let inner = Inner {
             readers: connections.readers,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
@@ -180,7 +184,8 @@ impl Store {
             queued_max: settings.queued_max,
             clock,
             ids,
-        }));
+        };
+        let store = Self(Arc::new(inner), None);
         store.recount().await?;
         Ok((store, hinted))
     }
@@ -250,7 +255,8 @@ impl Store {
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
         let (answer, answered) = oneshot::channel();
-        self.0.jobs.send(Job { request, answer }).await.map_err(|_| Error::Closed)?;
+        let job = Job { request, on_behalf: self.1.clone(), answer };
+        self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 

@@ -160,6 +160,8 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "queue.position",
         "media.id",
         "template.id",
+        "api_key.id",
+        "audit.id",
     ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");

@@ -16,14 +16,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, Ids, Millis};
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
+use crate::store::audit;
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
+use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
 use crate::store::template::TemplateList;
 use crate::store::{
-    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, TokenPause,
-    Turn, TurnReply,
+    Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
+    TokenPause, Turn, TurnReply,
 };
 use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
 use crate::telemetry::Metrics;
@@ -62,6 +64,10 @@ pub(crate) enum Request {
     Media(MediaWrite),
     /// What Meta's list of templates says.
     Templates(TemplateList),
+    /// Something about API keys.
+    Key(KeyWrite),
+    /// What somebody did, of which nothing else is written.
+    Note(audit::Note),
     /// Count the open events afresh.
     Recount,
 }
@@ -69,6 +75,8 @@ pub(crate) enum Request {
 /// A request, and who waits for what it comes to.
 pub(crate) struct Job {
     pub(crate) request: Request,
+    /// Who wants it, where that is to be noted.
+    pub(crate) on_behalf: Option<Arc<Deed>>,
     pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
 }
 
@@ -245,6 +253,7 @@ impl Writer {
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
         }
         self.metrics.unfinished_events(self.gauge.open.load(Ordering::Relaxed));
+        after.deeds.iter().for_each(|deed| deed.is_now_noted());
         for hint in after.hints {
             // Nobody listens when the program is ending; the rows are there for the next start.
             let _ = self.hints.send(hint);
@@ -319,9 +328,12 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
+            Request::Key(write) => *reply = keys::write(scope, write).await?,
+            Request::Note(_) => {}
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }
+    audit::write(scope, jobs, &replies).await?;
     Ok(replies)
 }
 

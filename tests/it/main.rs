@@ -6,6 +6,7 @@
 
 mod support;
 
+mod access;
 mod chaos;
 mod command;
 mod containment;
@@ -22,5 +23,6 @@ mod overload;
 mod pacing;
 mod passivation;
 mod recovery;
+mod schemathesis;
 mod store;
 mod templates;

@@ -1,6 +1,8 @@
 //! The whole door over a real store on a temporary SQLite file.
 
+mod access;
 mod actions;
+mod document;
 mod reads;
 mod refusals;
 
@@ -13,7 +15,7 @@ use actix_web::{App, HttpResponse, web};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ApiKeys, Deps, Number, NumberHealth, NumberPause, SendLimits, TokenRefused, configure};
+use super::{ApiKeys, Deps, Number, NumberHealth, NumberPause, Rate, SendLimits, TokenRefused, configure};
 use crate::clock::{Clock, Hand, Ids};
 use crate::config::Secret;
 use crate::domain::contact::Identity;
@@ -55,7 +57,11 @@ fn post(path: &str) -> TestRequest {
 }
 
 fn keyed(request: TestRequest) -> TestRequest {
-    request.insert_header((AUTHORIZATION, format!("Bearer {KEY}")))
+    keyed_with(KEY, request)
+}
+
+fn keyed_with(key: &str, request: TestRequest) -> TestRequest {
+    request.insert_header((AUTHORIZATION, format!("Bearer {key}")))
 }
 
 impl Answer {
@@ -111,10 +117,13 @@ fn limits() -> media::Limits {
     }
 }
 
+/// No limit: the clock of these tests stands still.
+const RATE: Rate = Rate { per_second: 0, burst: 0 };
+
 fn deps(store: Store) -> Deps {
     Deps {
+        keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
         store,
-        keys: ApiKeys::new(Secret::new(KEY)),
         numbers: Arc::new([Number {
             phone_number_id: NUMBER.to_owned(),
             display: Some("+1 555 0100".into()),

@@ -103,6 +103,7 @@ async fn a_message_is_shown_whole() {
         "direction": "out", "type": "buttons", "body": "Sure?",
         "content": {"type": "buttons", "body": "Sure?", "buttons": [{"id": "y", "title": "Yes"}]},
         "media": null, "wamid": null, "reply_to": "wamid.7", "status": "queued", "error": null,
+        "cause": null, "pricing": null, "resend_of": null, "resent_as": null, "attempts": [],
         "created_at": "2023-11-14T22:13:20.000Z", "accepted_at": null, "sent_at": null, "delivered_at": null,
         "read_at": null, "failed_at": null
     });

@@ -3,7 +3,9 @@
 #![expect(unreachable_pub, reason = "the macros of the entities write `pub`")]
 
 pub(crate) mod alias;
+pub(crate) mod api_key;
 pub(crate) mod attempt;
+pub(crate) mod audit;
 pub(crate) mod contact;
 pub(crate) mod counter;
 pub(crate) mod flow;

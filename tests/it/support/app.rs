@@ -198,6 +198,7 @@ fn config(database: &Database, meta: &LocalMeta) -> Config {
     config.meta.graph_url = meta.graph_url();
     config.api_key = Secret::new(API_KEY);
     config.pacing.messages_per_second = 0;
+    config.api.requests_per_second = 0;
     config.limits.shutdown_timeout = Duration::from_secs(5);
     config.limits.http_workers = 2;
     config.limits.actor_threads = 2;
