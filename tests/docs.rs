@@ -8,7 +8,7 @@ use switchboard::flow::{Flow, StateKind};
 const README: &str = include_str!("../README.md");
 const FLOWS: &str = include_str!("../docs/flows.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
-const DOCUMENTS: [(&str, &str); 6] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("README.md", README),
     ("docs/flows.md", FLOWS),
     ("docs/configuration.md", CONFIGURATION),
