@@ -19,9 +19,9 @@ use super::courier::Courier;
 use super::entry::{Entry, Side};
 use super::faults::{Endpoint, Faults, Rule};
 use super::graph::{Gate, Record};
-use super::media::Files;
-use super::phones::{Phones, Seen, TRANSCRIPT_MAX};
-use super::said::{Said, Sent};
+use super::media::{Files, Sent};
+use super::phones::{CannotSay, NewIds, Phones, Profile, Seen, TRANSCRIPT_MAX};
+use super::said::{Beside as Alongside, Said};
 use super::words::Words;
 
 /// How long `POST /phones/{wa_id}/messages` waits for a first reply when `wait` does not say.
@@ -78,7 +78,7 @@ pub(super) async fn say(
     files: Data<Files>,
 ) -> HttpResponse {
     match read::<Words>(&body).and_then(|words| words.said(&files).map_err(str::to_owned)) {
-        Ok(said) => answered(&path, said, query.wait, &phones).await,
+        Ok((said, beside)) => answered(&path, said, &beside, query.wait, &phones).await,
         Err(detail) => bad_request(&detail),
     }
 }
@@ -114,14 +114,20 @@ pub(super) async fn send_file(
     }
     let Beside { wait, caption, filename, voice } = query.into_inner();
     let sent = Sent::file(&files, mime_type, filename.as_deref(), body, caption, voice);
-    answered(&path, Said::File(Box::new(sent)), wait, &phones).await
+    answered(&path, Said::File(Box::new(sent)), &Alongside::default(), wait, &phones).await
 }
 
 /// Says it, waits for the replies, and shows both.
-async fn answered(path: &str, said: Said, wait: Option<u64>, phones: &Phones) -> HttpResponse {
+async fn answered(
+    path: &str,
+    said: Said,
+    beside: &Alongside,
+    wait: Option<u64>,
+    phones: &Phones,
+) -> HttpResponse {
     let watched = phones.watch(path).and_then(|watch| {
         let before = watch.borrow().replies;
-        phones.say(path, said).map(|wamid| (watch, before, wamid))
+        phones.say(path, said, beside).map(|wamid| (watch, before, wamid))
     });
     let (watch, before, wamid) = match watched {
         Ok(watched) => watched,
@@ -155,6 +161,57 @@ fn newest_replies(transcript: Vec<Entry>, count: usize) -> Vec<Entry> {
     let mut replies: Vec<Entry> =
         transcript.into_iter().filter(|entry| entry.from == Side::Business).collect();
     replies.split_off(replies.len().saturating_sub(count))
+}
+
+/// `PUT /phones/{wa_id}` `{"hides_number":true,"username":"ada"}`: sets what the body names of the person's profile.
+pub(super) async fn set_profile(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<Profile>(&body).and_then(|profile| {
+        phones
+            .set_profile(&path, profile)
+            .map(|()| json!({"phones": phones.list(PHONES_LISTED)}))
+            .map_err(text)
+    }))
+}
+
+/// `POST /phones/{wa_id}/change` `{"wa_id":"4915112345009"}` (or `user_id`): another number or user id, with the system
+/// message that tells of it.
+pub(super) async fn change(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<NewIds>(&body).and_then(|to| {
+        phones.change(&path, &to).map(|wamid| json!({"sent": {"wamid": wamid}})).map_err(text)
+    }))
+}
+
+/// The body of [`preferences`].
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Preference {
+    Marketing(Wish),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wish {
+    Stop,
+    Resume,
+}
+
+/// `POST /phones/{wa_id}/preferences` `{"marketing":"stop"}` (or `resume`), with the webhook that tells of it.
+pub(super) async fn preferences(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<Preference>(&body).and_then(|Preference::Marketing(wish)| {
+        let wanted = matches!(wish, Wish::Resume);
+        phones.set_marketing(&path, wanted).map(|()| json!({"marketing": wanted})).map_err(text)
+    }))
+}
+
+fn text(error: CannotSay) -> String {
+    error.to_string()
+}
+
+fn done(outcome: Result<Value, String>) -> HttpResponse {
+    match outcome {
+        Ok(shown) => HttpResponse::Ok().json(shown),
+        Err(detail) => bad_request(&detail),
+    }
 }
 
 /// `GET /phones/{wa_id}/messages?last=n`: the transcript, oldest first.

@@ -15,13 +15,15 @@ use super::entry::{Entry, Side, Status};
 use super::faults::{Endpoint, Placed, Rule};
 use super::graph::Received;
 use super::limits::Limits;
+use super::media::{Media, Sent};
 use super::parts::Parts;
-use super::phones::{CannotSay, PhoneSummary, TRANSCRIPT_MAX};
-use super::said::{Media, Said, Sent};
+use super::phones::{CannotSay, NewIds, PhoneSummary, Profile, TRANSCRIPT_MAX};
+use super::said::{Beside, Said};
 use super::server::{self, Errand};
 use super::settings::Settings;
 use super::statuses::StatusRule;
 use super::templates::BadTemplate;
+use super::words::Words;
 use crate::clock::Clock;
 
 /// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
@@ -108,7 +110,7 @@ impl LocalMeta {
     /// # Errors
     /// When `phone` is no number.
     pub fn say(&self, phone: &str, text: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Text(text.to_owned()))
+        self.act(phone, Said::Text(text.to_owned()))
     }
 
     /// A phone presses the newest button or list row with this id, or else with this title.
@@ -116,7 +118,7 @@ impl LocalMeta {
     /// # Errors
     /// When it has received no such button or row, or is no number.
     pub fn press(&self, phone: &str, id: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Press(id.to_owned()))
+        self.act(phone, Said::Press(id.to_owned()))
     }
 
     /// A phone sends one of the files that every phone has at hand.
@@ -125,7 +127,7 @@ impl LocalMeta {
     /// When `phone` is no number.
     pub fn send_media(&self, phone: &str, media: Media, caption: Option<&str>) -> Result<String, CannotSay> {
         let sent = Sent::sample(&self.parts.files, media, caption.map(str::to_owned));
-        self.parts.phones.say(phone, Said::File(Box::new(sent)))
+        self.act(phone, Said::File(Box::new(sent)))
     }
 
     /// A phone sends a file with these bytes; its type decides whether it is a picture, a film, a sound, a sticker or a
@@ -143,7 +145,7 @@ impl LocalMeta {
     ) -> Result<String, CannotSay> {
         let caption = caption.map(str::to_owned);
         let sent = Sent::file(&self.parts.files, mime_type, name, bytes.into(), caption, false);
-        self.parts.phones.say(phone, Said::File(Box::new(sent)))
+        self.act(phone, Said::File(Box::new(sent)))
     }
 
     /// The bytes of a file, by Meta's id of it, as long as that lives.
@@ -157,7 +159,54 @@ impl LocalMeta {
     /// # Errors
     /// When `phone` is no number.
     pub fn react(&self, phone: &str, wamid: &str, emoji: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Reaction { wamid: wamid.to_owned(), emoji: emoji.to_owned() })
+        self.act(phone, Said::Reaction { wamid: wamid.to_owned(), emoji: emoji.to_owned() })
+    }
+
+    fn act(&self, phone: &str, said: Said) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, said, &Beside::default())
+    }
+
+    /// A phone does what `words` say, as `POST /phones/{wa_id}/messages` takes them: `{"order":{…}}`,
+    /// `{"text":"hi","quote":"wamid…"}`, `{"raw":{"type":…}}`.
+    ///
+    /// # Errors
+    /// In words: when they make no sense, the phone cannot do so, or it is no number.
+    pub fn does(&self, phone: &str, words: Value) -> Result<String, String> {
+        let words: Words = serde_json::from_value(words).map_err(|error| error.to_string())?;
+        let (said, beside) = words.said(&self.parts.files)?;
+        self.parts.phones.say(phone, said, &beside).map_err(|error| error.to_string())
+    }
+
+    /// A person gets another number, and with it another user id; the webhook tells so, and the old number leads nowhere.
+    ///
+    /// # Errors
+    /// When either is no number, or the new one has an owner.
+    pub fn change_number(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
+        self.parts.phones.change(phone, &NewIds { wa_id: Some(to.to_owned()), user_id: None })
+    }
+
+    /// A person gets another user id; the webhook tells so, and the old one leads nowhere.
+    ///
+    /// # Errors
+    /// When `phone` is no number, or `to` no user id or somebody's.
+    pub fn change_user_id(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
+        self.parts.phones.change(phone, &NewIds { wa_id: None, user_id: Some(to.to_owned()) })
+    }
+
+    /// Whether the business is told no number of this person, as with those who go by a username.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn hide_number(&self, phone: &str, hides: bool) -> Result<(), CannotSay> {
+        self.parts.phones.set_profile(phone, Profile::hiding(hides))
+    }
+
+    /// A person stops or resumes marketing; the webhook tells so.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn set_marketing(&self, phone: &str, wanted: bool) -> Result<(), CannotSay> {
+        self.parts.phones.set_marketing(phone, wanted)
     }
 
     /// A phone is looked at: what was delivered becomes read, with the status webhooks. The answer is how many.

@@ -83,6 +83,7 @@ mod tests {
             kind: Kind::Message,
             contact: None,
             item: json!(n),
+            errors: None,
             arrival: None,
         }
     }

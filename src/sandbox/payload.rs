@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::entry::{Entry, Status};
 use super::refusal::Refusal;
+use super::said::Wire;
 use super::wire::to_wire;
 use crate::clock::{Millis, SECOND};
 
@@ -31,6 +32,8 @@ pub(super) struct Update {
     /// The item of `contacts[]`; a failed status has none.
     pub(super) contact: Option<Value>,
     pub(super) item: Value,
+    /// The `errors` beside the list.
+    pub(super) errors: Option<Value>,
     /// Told when the receiver has answered 200 for it.
     pub(super) arrival: Option<Arc<watch::Sender<bool>>>,
 }
@@ -57,6 +60,7 @@ impl Update {
             kind,
             contact: None,
             item: value,
+            errors: None,
             arrival: None,
         }
     }
@@ -67,6 +71,7 @@ impl Update {
 pub(super) enum Kind {
     Message,
     Status,
+    Preference,
     Account { field: &'static str, at: Millis },
 }
 
@@ -98,20 +103,25 @@ fn put(object: &mut Value, key: &str, value: Option<&str>) {
     }
 }
 
-/// A message of type `kind` from a phone. `members` is what else stands in it, such as `{"text":{"body":"hi"}}`.
-pub(super) fn message(person: &Person<'_>, entry: &Entry, kind: &str, members: Map<String, Value>) -> Update {
+/// A message from a phone.
+pub(super) fn message(person: &Person<'_>, entry: &Entry, wire: Wire) -> Update {
+    let Wire { kind, members, errors } = wire;
     let mut item = json!({
         "from_user_id": person.user_id, "id": entry.wamid, "timestamp": seconds(entry.at), "type": kind,
     });
     put(&mut item, "from", person.wa_id);
     put(&mut item, "from_parent_user_id", person.parent_user_id);
-    item.as_object_mut().into_iter().for_each(|item| item.extend(members.clone()));
+    if let Some(item) = item.as_object_mut() {
+        item.extend(members);
+        item.retain(|_, value| !value.is_null());
+    }
     Update {
         lane: person.lane.to_owned(),
         wamid: entry.wamid.clone(),
         kind: Kind::Message,
         contact: Some(person.contact()),
         item,
+        errors,
         arrival: None,
     }
 }
@@ -152,6 +162,37 @@ pub(super) fn status(
         kind: Kind::Status,
         contact,
         item,
+        errors: None,
+        arrival: None,
+    }
+}
+
+/// A person's number or id has changed: `system` is what stands in the node, `old_wa_id` the number until then. Such a
+/// message has no `contacts` (Meta, "Webhooks reference: system messages").
+pub(super) fn system(lane: &str, entry: &Entry, old_wa_id: Option<&str>, system: Value) -> Update {
+    let mut item = json!({
+        "id": entry.wamid, "timestamp": seconds(entry.at), "type": "system", "system": system,
+    });
+    put(&mut item, "from", old_wa_id);
+    let (lane, wamid) = (lane.to_owned(), entry.wamid.clone());
+    Update { lane, wamid, kind: Kind::Message, contact: None, item, errors: None, arrival: None }
+}
+
+/// A person wants marketing, or no more (Meta, "Webhooks reference: user_preferences"); the time is a number here.
+pub(super) fn preference(person: &Person<'_>, value: &str, now: Millis) -> Update {
+    let detail = format!("User requested to {value} marketing messages");
+    let mut item = json!({
+        "detail": detail, "category": "marketing_messages", "value": value, "timestamp": now.div_euclid(SECOND),
+    });
+    put(&mut item, "wa_id", person.wa_id);
+    item["user_id"] = json!(person.user_id);
+    Update {
+        lane: person.lane.to_owned(),
+        wamid: String::new(),
+        kind: Kind::Preference,
+        contact: Some(person.contact()),
+        item,
+        errors: None,
         arrival: None,
     }
 }
@@ -159,12 +200,15 @@ pub(super) fn status(
 /// Meta's envelope around `updates`. Neighbours of one phone and kind share a `changes[]` item, so that `contacts[]`
 /// there is always about the one person. News of the account stand in an entry of their own, which alone has a time.
 pub(super) fn envelope(number: &Number, updates: &[Update]) -> Value {
-    let alike = |a: &Update, b: &Update| a.lane == b.lane && a.kind == b.kind && a.contact == b.contact;
+    let alike = |a: &Update, b: &Update| {
+        a.lane == b.lane && a.kind == b.kind && a.contact == b.contact && a.errors == b.errors
+    };
     let (mut changes, mut entries) = (Vec::new(), Vec::new());
     for group in updates.chunk_by(alike) {
         match group[0].kind {
-            Kind::Message => changes.push(change(number, "messages", group)),
-            Kind::Status => changes.push(change(number, "statuses", group)),
+            Kind::Message => changes.push(change(number, "messages", "messages", group)),
+            Kind::Status => changes.push(change(number, "messages", "statuses", group)),
+            Kind::Preference => changes.push(change(number, "user_preferences", "user_preferences", group)),
             Kind::Account { field, at } => entries.extend(group.iter().map(|update| {
                 let changes = json!([{"field": field, "value": update.item}]);
                 json!({"id": number.business_account_id, "time": at.div_euclid(SECOND), "changes": changes})
@@ -178,7 +222,7 @@ pub(super) fn envelope(number: &Number, updates: &[Update]) -> Value {
 }
 
 /// One item of `changes[]`: what a number has to tell of one phone.
-fn change(number: &Number, list: &str, group: &[Update]) -> Value {
+fn change(number: &Number, field: &str, list: &str, group: &[Update]) -> Value {
     let mut value = json!({
         "messaging_product": "whatsapp",
         "metadata": {
@@ -189,7 +233,10 @@ fn change(number: &Number, list: &str, group: &[Update]) -> Value {
         value["contacts"] = json!([contact]);
     }
     value[list] = group.iter().map(|update| update.item.clone()).collect();
-    json!({"field": "messages", "value": value})
+    if let Some(errors) = &group[0].errors {
+        value["errors"] = errors.clone();
+    }
+    json!({"field": field, "value": value})
 }
 
 /// Times in messages and statuses are strings of Unix seconds.

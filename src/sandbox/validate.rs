@@ -151,18 +151,22 @@ fn recipient(root: &Param<'_>) -> Checked<Recipient> {
         return Err(Refusal::missing("to"));
     };
     let id = recipient.string()?;
-    let well_formed = id.split_once('.').is_some_and(|(country, rest)| {
+    if is_user_id(id) {
+        Ok(Recipient::UserId(id.to_owned()))
+    } else {
+        Err(recipient.bad("is not a valid user id"))
+    }
+}
+
+/// Whether this is a business-scoped user id: two letters of a country, a dot, perhaps `ENT.`, and letters and digits.
+pub(super) fn is_user_id(id: &str) -> bool {
+    id.split_once('.').is_some_and(|(country, rest)| {
         let tail = rest.strip_prefix("ENT.").unwrap_or(rest);
         country.len() == 2
             && country.bytes().all(|b| b.is_ascii_uppercase())
             && (1..=128).contains(&tail.len())
             && tail.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
-    if well_formed {
-        Ok(Recipient::UserId(id.to_owned()))
-    } else {
-        Err(recipient.bad("is not a valid user id"))
-    }
+    })
 }
 
 /// The digits of a phone number written with `+`, spaces, `-` and brackets, or `None`.

@@ -8,6 +8,7 @@ mod mentioned;
 mod multipart;
 mod rules;
 mod samples;
+mod sent;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -20,8 +21,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use self::rules::UPLOAD_MAX;
-pub(super) use self::rules::{kind_of, moves};
-pub(super) use self::samples::sample;
+pub use self::sent::Media;
+pub(super) use self::sent::Sent;
 use super::param::Checked;
 use super::refusal::Refusal;
 use super::{lock, wire};

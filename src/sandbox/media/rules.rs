@@ -64,12 +64,12 @@ pub(super) fn check(mime_type: &str, bytes: &[u8]) -> Checked<()> {
 }
 
 /// Whether a WebP picture moves: its extended header says so (RFC 9649, section 2.7).
-pub(in crate::sandbox) fn moves(webp: &[u8]) -> bool {
+pub(super) fn moves(webp: &[u8]) -> bool {
     webp.get(12..16) == Some(b"VP8X") && webp.get(20).is_some_and(|flags| flags & 0b10 != 0)
 }
 
 /// The kind of message that a phone makes of a file: what is no picture, film or sound is a document.
-pub(in crate::sandbox) fn kind_of(mime_type: &str) -> &'static str {
+pub(super) fn kind_of(mime_type: &str) -> &'static str {
     match bare(mime_type).split_once('/') {
         Some(("image", "webp")) => "sticker",
         Some(("image", _)) => "image",

@@ -1,9 +1,9 @@
 //! The files that phones have at hand: small, and real enough for any program that looks into them.
 
-use crate::sandbox::said::Media;
+use super::sent::Media;
 
 /// Type, name and bytes of a file that every phone has.
-pub(in crate::sandbox) fn sample(media: Media) -> (&'static str, &'static str, &'static [u8]) {
+pub(super) fn sample(media: Media) -> (&'static str, &'static str, &'static [u8]) {
     match media {
         Media::Image => ("image/jpeg", "photo.jpg", include_bytes!("samples/photo.jpg")),
         Media::Video => ("video/mp4", "film.mp4", include_bytes!("samples/film.mp4")),

@@ -1,7 +1,7 @@
 //! Forms, ids and limits without a socket.
 
+use super::samples::sample;
 use super::*;
-use crate::sandbox::said::Media;
 
 fn body(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())

@@ -10,7 +10,7 @@ use super::{PhoneSummary, Seen, TRANSCRIPT_MAX};
 use crate::clock::Millis;
 use crate::sandbox::entry::{Choice, Entry, Side, Status};
 use crate::sandbox::payload::Person;
-use crate::sandbox::said::{Said, Under};
+use crate::sandbox::said::{Card, Said, Under};
 
 /// One phone and the person who has it.
 pub(super) struct Phone {
@@ -124,6 +124,17 @@ impl Phone {
             last: self.entries.back().cloned(),
             typing: self.typing_until > now,
         }
+    }
+
+    /// The newest message of the business, if it is of this kind: what the next answer is about.
+    pub(super) fn asked(&self, kind: &str) -> Option<String> {
+        let newest = self.entries.iter().rev().find(|entry| entry.from == Side::Business)?;
+        (newest.content.kind == kind).then(|| newest.wamid.clone())
+    }
+
+    /// The person's own card, as one that was asked for.
+    pub(super) fn own_card(&self) -> Card {
+        Card { name: self.name.clone(), phone: self.wa_id.clone(), origin: "contact_request" }
     }
 
     /// The newest button or row with this id, or else with this title, and the message that it stands under.

@@ -4,20 +4,21 @@
 //! it, so that the order in a transcript is the order on the wire.
 
 mod book;
+mod identity;
 mod inbox;
 
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
-use serde_json::{Map, json};
 use tokio::sync::watch;
 
 use self::book::{Book, new_wamid};
+pub(super) use self::identity::{NewIds, Profile};
 use super::courier::Courier;
 use super::entry::{Entry, Side, Status};
 use super::limits::Limiter;
 use super::payload::message;
-use super::said::Said;
+use super::said::{Beside, Said};
 use super::statuses::Teller;
 use super::validate::digits;
 use super::{DemoPhone, lock};
@@ -68,6 +69,17 @@ pub enum CannotSay {
         "nothing that this phone received has `{0}` to press; `options` of the last reply lists what there is"
     )]
     NothingToPress(String),
+    /// The number or user id has an owner already.
+    #[error("another phone has `{0}` already")]
+    Taken(String),
+    /// The user id is none.
+    #[error(
+        "`{0}` is not a user id; write two letters of a country, a dot, and up to 128 letters and digits"
+    )]
+    NotAUserId(String),
+    /// Nothing is to change.
+    #[error("say what changes: `wa_id`, `user_id` or both")]
+    NothingChanges,
 }
 
 /// All phones.
@@ -113,18 +125,22 @@ impl Phones {
     }
 
     /// A phone writes; a phone that is not there yet comes to be. The answer is the wamid.
-    pub(super) fn say(&self, phone: &str, said: Said) -> Result<String, CannotSay> {
+    pub(super) fn say(&self, phone: &str, said: Said, beside: &Beside) -> Result<String, CannotSay> {
         let wa_id = number(phone)?;
         let mut book = lock(&self.book);
+        book.given_up.remove(&wa_id);
         let phone = book.phone(&wa_id);
-        let (context, said) = match said {
+        let asked = said.answers().and_then(|kind| phone.asked(kind));
+        let (answered, said) = match said {
             Said::Press(wanted) => {
                 let (wamid, said) = phone.find_option(&wanted).ok_or(CannotSay::NothingToPress(wanted))?;
                 (Some(wamid), said)
             }
             Said::Reaction { ref wamid, .. } => (Some(wamid.clone()), said),
-            other => (None, other),
+            Said::OwnContact => (asked, Said::Contacts(vec![phone.own_card()])),
+            other => (asked, other),
         };
+        let context = beside.quote.clone().or(answered.filter(|_| !beside.without_context));
         let now = self.clock.now();
         phone.written_at = Some(now);
         self.limiter.count_inbound(now);
@@ -139,13 +155,8 @@ impl Phones {
             status: Status::Accepted,
             at: now,
         };
-        let (kind, node) = said.node();
-        let mut members = Map::from_iter([(kind.to_owned(), node)]);
-        // A reaction names its message inside its node, not in `context`.
-        if let Some(quoted) = entry.context.as_ref().filter(|_| kind != "reaction") {
-            members.insert("context".into(), json!({"from": *self.display_phone_number, "id": quoted}));
-        }
-        let update = message(&phone.person(), &entry, kind, members);
+        let wire = said.wire(beside, entry.context.as_deref(), &self.display_phone_number);
+        let update = message(&phone.person(), &entry, wire);
         book.write(&wa_id, entry);
         self.courier.enqueue([update]);
         self.beat();

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 
 mod limits;
 mod media;
+mod people;
 mod statuses;
 mod templates;
 mod trouble;
