@@ -42,8 +42,7 @@ pub(super) async fn show(
 }
 
 fn refresh(metrics: &Metrics, backlog: &Backlog, store: &Store) {
-    let waiting: i64 =
-        backlog.by_state.iter().filter(|(state, _)| *state != "dead").map(|(_, rows)| rows).sum();
+    let waiting = backlog.waiting();
     let oldest = backlog.oldest_at.map_or(0.0, |at| age_seconds(store.clock().now(), at));
     metrics.queue(waiting, oldest);
     metrics.ambiguous_sends(backlog.by_state.get("ambiguous").copied().unwrap_or(0));

@@ -67,7 +67,7 @@ pub async fn reconcile(
 /// Tells the metrics what waits, and finds what the sender does not know of.
 async fn look(store: &Store, sender: &Addr<SenderActor>, metrics: &Metrics) -> Result<Vec<Outbound>, Error> {
     let backlog = store.backlog().await?;
-    let open: i64 = backlog.by_state.iter().filter(|(state, _)| *state != "dead").map(|(_, rows)| rows).sum();
+    let open = backlog.waiting();
     let age = backlog.oldest_at.map_or(0, |at| (store.clock().now() - at).max(0));
     metrics.queue(open, Duration::from_millis(age.unsigned_abs()).as_secs_f64());
     metrics.ambiguous_sends(backlog.by_state.get("ambiguous").copied().unwrap_or(0));

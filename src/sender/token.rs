@@ -1,8 +1,8 @@
 //! The token of a number: whether Meta takes it, what may leave while it does not, and how long that was.
 //!
 //! Plain data, no clock of its own, no I/O. While Meta refuses the token, one message in a minute tries it, and all others wait.
-//! A new token is tried by one message at once; when Meta takes that one, everything goes. What messages that had left earlier
-//! come back with says nothing of the token that is there now, so each of them carries the epoch in which it left.
+//! A new one in its place is tried by one message at once; when Meta takes that one, everything goes. What messages that had left
+//! earlier come back with says nothing of the token that is there now, so each of them carries the epoch in which it left.
 //!
 //! The time for which Meta refused makes no message late: [`TokenWatch::held_ms`] is what has to be taken off its age.
 
@@ -151,8 +151,12 @@ impl TokenWatch {
         }
     }
 
-    /// There is another token.
+    /// There is another token. In the place of a good one it is taken to be good, too.
     pub fn renewed(&mut self, now: Millis) -> Option<Change> {
+        if self.is_good() {
+            self.epoch += 1;
+            return None;
+        }
         let since = self.refused().map(|(since, ..)| since);
         self.turn(State::New { tried: false });
         since.map(|since| self.resumed(since, now))
@@ -243,7 +247,10 @@ mod tests {
         let epoch = token.left();
         assert_eq!(token.returned(epoch, Told::Taken, NOW + 9), None);
         assert!(token.is_good());
+        let old = token.left();
         assert_eq!(token.renewed(NOW + 10), None, "nothing was paused");
+        assert_eq!(token.returned(old, refused(), NOW + 11), None, "that was the old token");
+        assert!(token.is_good());
     }
 
     #[test]
