@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::wishes::TemplateWishes;
 use super::openapi::words::TemplateIdText;
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
@@ -62,7 +63,7 @@ struct TemplateView {
     quality: Option<String>,
     reason: Option<String>,
     /// What a message has to fill in; null where that cannot be read.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<TemplateWishes>)]
     wants: Option<Wants>,
     /// As Meta has it.
     #[schema(value_type = Value)]

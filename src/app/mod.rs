@@ -232,16 +232,7 @@ impl Running {
             limits: sender_limits(config),
         };
         let numbers = numbers(config)?;
-        let fetcher = Fetcher {
-            store: store.clone(),
-            vault: vault.clone(),
-            clients: numbers
-                .iter()
-                .map(|number| (number.phone_number_id.to_string(), number.client.clone()))
-                .collect(),
-            limits: media_limits(config),
-            metrics: metrics.clone(),
-        };
+        let fetcher = fetcher(config, &store, &vault, &numbers, &metrics);
         let keeper = Keeper {
             store: store.clone(),
             book: templates.clone(),
@@ -389,6 +380,18 @@ pub fn store_settings(config: &Config) -> store::Settings {
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
         queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
+    }
+}
+
+/// Who fetches what people send.
+fn fetcher(config: &Config, store: &Store, vault: &Vault, numbers: &[Number], metrics: &Metrics) -> Fetcher {
+    let client = |number: &Number| (number.phone_number_id.to_string(), number.client.clone());
+    Fetcher {
+        store: store.clone(),
+        vault: vault.clone(),
+        clients: numbers.iter().map(client).collect(),
+        limits: media_limits(config),
+        metrics: metrics.clone(),
     }
 }
 

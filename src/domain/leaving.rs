@@ -32,7 +32,7 @@ pub enum Passage {
     /// It goes.
     Go,
     /// This template goes in its place.
-    GoAs(Message),
+    GoAs(Box<Message>),
     /// It waits until the person writes.
     Hold,
     /// It does not go. A person can send it again.
@@ -60,7 +60,7 @@ impl Leaving<'_> {
             Outside::Fail => Passage::Refuse(Refusal::WindowClosed),
             Outside::Skip => Passage::Skip(Refusal::WindowClosed),
             Outside::Wait => Passage::Hold,
-            Outside::Template(template) => Passage::GoAs(Message::clone(template)),
+            Outside::Template(template) => Passage::GoAs(template.clone()),
         }
     }
 }
@@ -97,7 +97,7 @@ mod tests {
             (&Outside::Fail, Passage::Refuse(Refusal::WindowClosed)),
             (&Outside::Skip, Passage::Skip(Refusal::WindowClosed)),
             (&Outside::Wait, Passage::Hold),
-            (&template, Passage::GoAs(Message::text("in its place").unwrap())),
+            (&template, Passage::GoAs(Box::new(Message::text("in its place").unwrap()))),
         ] {
             assert_eq!(leaving(outside).judge(THEN, MARGIN), Passage::Go);
             assert_eq!(leaving(outside).judge(closed, MARGIN), passage);

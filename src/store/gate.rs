@@ -88,7 +88,7 @@ pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Has
             Passage::GoAs(template) => {
                 replace(scope, &asking, &template).await?;
                 admitted.push(asking.id);
-                Claim::AdmittedAs(Arc::new(template))
+                Claim::AdmittedAs(Arc::new(*template))
             }
             Passage::Hold => {
                 held.push(asking.id);

@@ -9,6 +9,7 @@
 
 pub(super) mod message;
 mod schema;
+pub(super) mod wishes;
 pub(super) mod words;
 
 use std::collections::BTreeSet;
@@ -263,6 +264,8 @@ fn finish(operation: &mut Operation, endpoint: &Endpoint, asked: &mut BTreeSet<S
 fn link(operation: &mut Operation, endpoint: &Endpoint, all: &[Endpoint]) {
     let Some((room, verb)) = endpoint.name.split_once('.') else { return };
     let (status, place) = match (room, verb) {
+        // A number has no id of ours.
+        ("numbers", _) => return,
         ("queue", "list") => ("200", "/data/0/message_id"),
         (_, "list") => ("200", "/data/0/id"),
         (_, "give" | "create") => ("201", "/id"),
