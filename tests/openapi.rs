@@ -19,6 +19,6 @@ fn the_document_is_the_one_in_the_file() {
         known == document,
         "tests/openapi.json is not the document of this API any more (first difference in line {}). If that is meant, \
          renew it and look at what changed: {RENEW}=1 cargo test --test openapi && git diff tests/openapi.json",
-        difference.map_or_else(|| known.lines().count().min(document.lines().count()), |at| at) + 1,
+        difference.unwrap_or_else(|| known.lines().count().min(document.lines().count())) + 1,
     );
 }

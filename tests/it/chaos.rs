@@ -126,7 +126,7 @@ on_both!(on_a_bad_day_every_message_is_sent_once_or_failed_with_its_reason, asyn
 async fn counts_add_up(test: &TestApp) {
     let (_, stats) = test.get("/stats").await;
     let sent = stats["messages"]["sent"].as_u64().unwrap();
-    assert_eq!(sent as usize, PEOPLE * (MESSAGES + 1));
+    assert_eq!(usize::try_from(sent).unwrap(), PEOPLE * (MESSAGES + 1));
     let by_status = stats["messages"]["sent_by_status"].as_object().unwrap();
     assert_eq!(by_status.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), sent, "{stats}");
     assert_eq!(stats["ambiguous_messages"], 0);

@@ -654,6 +654,7 @@ on_both!(marketing_does_not_go_to_who_is_out_of_it, async |database: Database| {
 });
 
 /// Templates of many shapes, with what may be filled in: right, and wrong in every way.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(Value, Vec<Value>)> {
     let image = || json!({"image": {"link": "https://example.com/a.jpg"}});
     let place =
