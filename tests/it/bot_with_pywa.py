@@ -20,8 +20,13 @@ PICTURE = base64.b64decode(
 )
 
 
+# Handlers run on threads of their own.
+one_line_at_a_time = threading.Lock()
+
+
 def told(what, **facts):
-    print(json.dumps({"what": what, **facts}), flush=True)
+    with one_line_at_a_time:
+        print(json.dumps({"what": what, **facts}), flush=True)
 
 
 listener = socket.socket()
