@@ -43,10 +43,11 @@ function faultInWords(rule) {
 
 function statusInWords(rule) {
   const { effect } = rule;
-  const what = effect.delay ? `${effect.delay.ms} ms late`
+  // A string has a `repeat` of its own.
+  const what = typeof effect === "string" ? effect.replace("_", " ") : effect.delay ? `${effect.delay.ms} ms late`
     : effect.repeat ? `${effect.repeat.more} more, each ${effect.repeat.after_ms} ms later`
       : effect.shuffle ? `shuffled by ${effect.shuffle.window}`
-        : effect.fail ? `failed with ${effect.fail.code}` : effect.replace("_", " ");
+        : `failed with ${effect.fail.code}`;
   const which = effect.fail ? "messages" : `${rule.status ?? ""} statuses`.trim();
   return `${many(rule)} ${which}${whose(rule)}: ${what} (met ${rule.met})`;
 }
