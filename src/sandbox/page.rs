@@ -7,6 +7,8 @@ use actix_web::web::{self, ServiceConfig};
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
+    ("/net.js", "text/javascript; charset=utf-8", include_str!("page/net.js")),
+    ("/levers.js", "text/javascript; charset=utf-8", include_str!("page/levers.js")),
     ("/bubble.js", "text/javascript; charset=utf-8", include_str!("page/bubble.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),

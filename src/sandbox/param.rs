@@ -101,6 +101,15 @@ impl<'a> Param<'a> {
         Err(self.shape(&format!("must be one of {{{}}} - got \"{given}\"", allowed.join(", "))))
     }
 
+    /// A word out of `allowed`, in capitals or not.
+    pub(super) fn word(&self, allowed: &[&'static str]) -> Checked<&'static str> {
+        let given = self.string()?;
+        let known = allowed.iter().find(|word| word.eq_ignore_ascii_case(given)).copied();
+        known.ok_or_else(|| {
+            self.shape(&format!("must be one of {{{}}} - got \"{given}\"", allowed.join(", ")))
+        })
+    }
+
     /// A number between `-limit` and `limit`; Meta takes digits in a string as well.
     pub(super) fn degrees(&self, limit: f64) -> Checked<f64> {
         let number = self.value.as_f64().or_else(|| self.value.as_str().and_then(|text| text.parse().ok()));

@@ -275,7 +275,8 @@ fn template(node: &Param<'_>) -> Checked<Content> {
     let mut shown = format!("[template {text}, {language}]");
     if let Some(components) = node.find("components") {
         for component in components.items(STRING_MAX)? {
-            component.need("type")?.one_of(&[
+            // Clients in the field write them in capitals, and Meta takes that.
+            component.need("type")?.word(&[
                 "header",
                 "body",
                 "button",
@@ -400,6 +401,9 @@ mod tests {
     fn the_longest_text_a_voice_note_and_a_taken_back_reaction_pass() {
         accepted(json!({"type": "text", "text": {"body": "é".repeat(4096)}}));
         accepted(json!({"type": "audio", "audio": {"id": "17", "voice": true}}));
+        let capitals = json!([{"type": "BODY", "parameters": [{"type": "text", "text": "x"}]}]);
+        accepted(json!({"type": "template", "template": {
+            "name": "sale", "language": {"code": "en"}, "components": capitals}}));
         let reaction =
             accepted(json!({"type": "reaction", "reaction": {"message_id": "wamid.2", "emoji": ""}}));
         assert_eq!(reaction.context.as_deref(), Some("wamid.2"));

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::Templates;
 use super::list::Page;
+use super::{TEMPLATES_MAX, Templates};
 use crate::sandbox::answer::refuse;
 use crate::sandbox::faults::{Endpoint, Faults};
 use crate::sandbox::graph::{Gate, fields};
@@ -49,6 +49,18 @@ fn paged(request: &HttpRequest, query: &Words, page: Page) -> HttpResponse {
                 answer["paging"][name] = json!(address);
             }
         }
+    }
+    if let Some(asked) = query.get("summary") {
+        let mut summary = json!({
+            "total_count": page.found,
+            "message_template_count": page.kept,
+            "message_template_limit": TEMPLATES_MAX,
+            "are_translations_complete": true,
+        });
+        if let Some(members) = summary.as_object_mut() {
+            members.retain(|key, _| asked.split(',').any(|field| field.trim() == key));
+        }
+        answer["summary"] = summary;
     }
     HttpResponse::Ok().json(answer)
 }

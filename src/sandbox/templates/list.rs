@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{Category, Template, Templates};
+use crate::clock::SECOND;
 use crate::sandbox::lock;
 use crate::sandbox::param::Checked;
 use crate::sandbox::refusal::Refusal;
@@ -23,6 +24,10 @@ pub(super) struct Page {
     pub(super) after: Option<String>,
     pub(super) has_earlier: bool,
     pub(super) has_later: bool,
+    /// How many pass the filters, on all pages.
+    pub(super) found: usize,
+    /// How many there are.
+    pub(super) kept: usize,
 }
 
 impl Templates {
@@ -71,6 +76,8 @@ impl Templates {
             after: shown.last().map(|template| encode(template.number)),
             has_earlier: start > 0,
             has_later: end < found.len(),
+            found: found.len(),
+            kept: book.templates.len(),
         })
     }
 }
@@ -86,7 +93,7 @@ impl Template {
             "status": self.status,
             "category": self.category.word(),
             "id": self.id,
-            "quality_score": {"score": self.quality},
+            "quality_score": {"score": self.quality, "date": self.rated_at.div_euclid(SECOND)},
             "rejected_reason": self.rejected_reason,
         });
         if let Some(previous) = self.previous_category {

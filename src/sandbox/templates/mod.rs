@@ -80,6 +80,8 @@ struct Template {
     status: &'static str,
     rejected_reason: String,
     quality: &'static str,
+    /// Since when it has this quality.
+    rated_at: Millis,
     components: Vec<Value>,
     shape: Shape,
     edited_at: Vec<Millis>,
@@ -155,6 +157,7 @@ impl Templates {
             status,
             rejected_reason: "NONE".into(),
             quality: "UNKNOWN",
+            rated_at: now,
             components,
             shape,
             edited_at: Vec::new(),
@@ -261,6 +264,7 @@ impl Templates {
         let mut book = lock(&self.book);
         let template = book.by_id(id).ok_or_else(|| no_such(id))?;
         let before = std::mem::replace(&mut template.quality, score);
+        template.rated_at = now;
         self.courier.enqueue([self.news(news::quality(template, before, now))]);
         Ok(())
     }

@@ -335,9 +335,13 @@ async fn pages_of_other_sites_are_turned_away_and_its_own_is_served() {
     let page = client.get(meta.graph_url()).send().await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.headers()["Content-Security-Policy"].to_str().unwrap().starts_with("default-src 'self'"));
-    for (file, of_type) in
-        [("app.js", "text/javascript"), ("bubble.js", "text/javascript"), ("style.css", "text/css")]
-    {
+    for (file, of_type) in [
+        ("app.js", "text/javascript"),
+        ("bubble.js", "text/javascript"),
+        ("levers.js", "text/javascript"),
+        ("net.js", "text/javascript"),
+        ("style.css", "text/css"),
+    ] {
         let file = client.get(format!("{}/{file}", meta.graph_url())).send().await.unwrap();
         assert!(file.headers()["Content-Type"].to_str().unwrap().starts_with(of_type));
     }

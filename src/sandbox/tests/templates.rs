@@ -101,6 +101,10 @@ async fn pages_follow_their_cursors_to_the_end_and_back_and_filters_choose() {
         let (status, page) = graph(&meta, "GET", &list_of(&meta, query), None).await;
         assert_eq!((status, page["data"].as_array().unwrap().len()), (200, expected), "{query}");
     }
+    let summed = list_of(&meta, "?category=MARKETING&summary=total_count,message_template_count");
+    let (_, page) = graph(&meta, "GET", &summed, None).await;
+    assert_eq!(page["summary"], json!({"total_count": 1, "message_template_count": 35}));
+    assert!(page["data"][0]["quality_score"]["date"].is_i64());
     for bad in ["?limit=none", "?after=xyz", "?category=SPAM"] {
         let (status, refusal) = graph(&meta, "GET", &list_of(&meta, bad), None).await;
         assert_eq!((status, &refusal["error"]["code"]), (400, &json!(100)), "{bad}");
