@@ -7,6 +7,7 @@ use crate::clock::{Millis, duration_ms};
 use crate::config::AmbiguousPolicy;
 use crate::domain::delivery::Failure;
 use crate::domain::ids::MessageId;
+use crate::domain::outbound::Message;
 use crate::meta::client::Outcome;
 use crate::meta::failure::{Policy, Refused, cause};
 use crate::sender::{Limits, pacing};
@@ -64,6 +65,10 @@ pub fn judge(outcome: Outcome, outbound: &Outbound, limits: &Limits, now: Millis
             let attempt = Attempted { outcome: "not_sent", failure: told(reason) };
             let settle = retry(attempt, backoff(outbound), true, outbound, limits, now);
             Verdict { settle, of_number: OfNumber::Nothing }
+        }
+        // No status ever tells of a mark as read, and nobody waits for one: its lane goes on.
+        Outcome::Ambiguous(_) if matches!(*outbound.message, Message::Read(_)) => {
+            Verdict { settle: SettleOutcome::Done, of_number: OfNumber::Nothing }
         }
         Outcome::Ambiguous(reason) => {
             let settle = SettleOutcome::Ambiguous {
@@ -178,7 +183,7 @@ mod tests {
     use super::*;
     use crate::domain::contact::Address;
     use crate::domain::ids::ConversationId;
-    use crate::domain::outbound::{Message, Priority};
+    use crate::domain::outbound::Priority;
 
     const NOW: Millis = 1_800_000_000_000;
 
@@ -270,6 +275,14 @@ mod tests {
         assert!(matches!(judged(refused(131_026, 400), 1).settle, SettleOutcome::Failed { .. }));
         let ambiguous = judged(Outcome::Ambiguous("cut".into()), 99).settle;
         assert!(matches!(ambiguous, SettleOutcome::Ambiguous { until, .. } if until == NOW + 600_000));
+    }
+
+    #[test]
+    fn a_mark_as_read_of_which_nothing_is_heard_holds_nobody_up() {
+        let json = serde_json::json!({"type": "read", "message_id": "wamid.1"});
+        let read = Outbound { message: Arc::new(Message::try_from(json).unwrap()), ..outbound(1) };
+        let verdict = judge(Outcome::Ambiguous("cut".into()), &read, &limits(), NOW);
+        assert!(matches!(verdict.settle, SettleOutcome::Done));
     }
 
     #[test]
