@@ -38,7 +38,9 @@ fn the_sandbox_needs_nothing_and_leaves_nothing() {
         let list: Value = read(&sandbox.key).await.json().await.unwrap();
         assert_eq!(list["data"].as_array().unwrap().len(), 9, "{list}");
 
-        for (path, part) in [("/", "<script"), ("/app.js", "fetch("), ("/bubble.js", "")] {
+        for (path, part) in
+            [("/", "<script"), ("/app.js", "import"), ("/net.js", "fetch("), ("/bubble.js", "")]
+        {
             let page = http.get(format!("{}{path}", sandbox.meta)).send().await.unwrap();
             assert_eq!(page.status(), 200, "{path}");
             let text = page.text().await.unwrap();
