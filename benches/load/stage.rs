@@ -169,6 +169,7 @@ impl Program {
             .env_clear()
             .envs(own)
             .envs(settings.iter().copied())
+            .envs(common.set.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", common.binary.display()))?;

@@ -50,9 +50,17 @@ pub(crate) struct Common {
     /// The program; by default the one that was built together with this bench.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_switchboard"), hide_default_value = true, global = true)]
     pub(crate) binary: PathBuf,
+    /// A further environment variable of the program, which is how a setting is tried out. May be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, global = true)]
+    pub(crate) set: Vec<(String, String)>,
     /// HTTP workers of each target; 0 is one per core.
     #[arg(long, default_value_t = 0, global = true)]
     pub(crate) workers: usize,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Common {
