@@ -21,6 +21,8 @@ const ID_BITS: u32 = 12;
 /// The past that is made up, in milliseconds: 40 days, which ended a day ago.
 const PAST: u64 = 40 * 86_400_000;
 const DAY: u64 = 86_400_000;
+/// How long ago the unfinished events were accepted: within the time in which an answer is still worth sending.
+const UNFINISHED_FOR: u64 = 60_000;
 /// Tables that are written, and whose indexes are made afterwards.
 const TABLES: [&str; 5] = ["contact", "alias", "session", "message", "webhook"];
 
@@ -206,11 +208,11 @@ impl Writer<'_> {
 
     async fn unfinished(&self) -> anyhow::Result<()> {
         let Past { people, unfinished, .. } = self.past;
-        let after = (self.began_at + PAST) << ID_BITS;
+        let at = self.began_at + PAST + DAY - UNFINISHED_FOR;
+        let after = at << ID_BITS;
         let (id, line, number) = (format!("({after} + i)"), self.id("i", people), wire::NUMBER);
         let wamid = "'wamid.seed.' || i";
         let payload = payload(&phone("i"), &user_id("i"), wamid, "i");
-        let at = self.began_at + PAST;
         self.insert(
             unfinished,
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
