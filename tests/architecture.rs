@@ -85,6 +85,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/configuration.md",
     "docs/CHANGELOG.md",
     "docs/media.md",
+    "docs/performance.md",
     "docs/messages.md",
     "docs/templates.md",
     "docs/api.md",

@@ -28,6 +28,7 @@ impl Engine {
 
 /// A database that nobody else uses. An SQLite file goes away with this value, a PostgreSQL server with the process.
 pub(crate) struct Database {
+    engine: Engine,
     url: String,
     _file: Option<TempDir>,
 }
@@ -40,15 +41,19 @@ impl Database {
             Engine::Sqlite => {
                 let folder = TempDir::with_prefix_in("switchboard-load-", below)?;
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("load.db").display());
-                Ok(Self { url, _file: Some(folder) })
+                Ok(Self { engine, url, _file: Some(folder) })
             }
             Engine::Postgres => {
                 let server =
                     SERVER.get_or_init(|| postgres::Server::start(&["fsync=on", "shared_buffers=256MB"]));
                 let server = server.as_ref().context("PostgreSQL is not installed")?;
-                Ok(Self { url: server.create_database(), _file: None })
+                Ok(Self { engine, url: server.create_database(), _file: None })
             }
         }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
     }
 
     pub(crate) fn url(&self) -> &str {

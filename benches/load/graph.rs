@@ -141,7 +141,7 @@ fn take(head: &[u8], body: &[u8], meta: &mut Meta) -> Option<(u16, String)> {
     }
     meta.ever += 1;
     meta.answered += 1;
-    let wamid = wire::wamid(2, meta.ever);
+    let wamid = wire::wamid(wire::REPLIES, meta.ever);
     let phone = send.to.trim_start_matches('+');
     let (callback, text) = (&send.biz_opaque_callback_data, &send.text.body);
     // Writing to a String cannot fail.
@@ -172,7 +172,7 @@ async fn count_along(mut stream: TcpStream, meta: &RefCell<Meta>) -> anyhow::Res
 
 /// For ever: tells what became of the messages, until it is answered 200.
 async fn tell_statuses(meta: Rc<RefCell<Meta>>) {
-    let framer = Framer::new();
+    let framer = Framer::new(0);
     loop {
         tokio::time::sleep(TICK).await;
         let (known, to) = {

@@ -20,6 +20,7 @@ mod judge;
 mod moment;
 mod process;
 mod report;
+mod seed;
 mod stage;
 mod wire;
 mod workload;
@@ -33,7 +34,7 @@ use tokio::task::LocalSet;
 use ceiling::Ceiling;
 use report::{Report, say, tell};
 use stage::Meta;
-use workload::{Common, burst, hot, sizing, statuses, turns};
+use workload::{Common, burst, growth, hot, memory, sizing, startup, statuses, turns};
 
 /// Measures the program under load, beside its ceilings, and judges every answer.
 ///
@@ -72,6 +73,12 @@ enum Workload {
     Hot(hot::Options),
     /// All of the above, as they are by default.
     All,
+    /// What an active conversation costs in memory.
+    Memory(memory::Options),
+    /// How long a start takes with many known conversations and unfinished events, and what the known cost in memory.
+    Startup(startup::Options),
+    /// Turns, and the first pages of the lists, on a database with a long past.
+    Growth(growth::Options),
     /// A few seconds of everything, to see that it works: its figures mean nothing.
     Smoke,
     /// The local Meta.
@@ -125,6 +132,9 @@ async fn measure(cli: &Cli, report: &mut Report) -> anyhow::Result<()> {
         Workload::Sizing(options) => sizing::run(common, options, meta, report).await,
         Workload::Burst(options) => burst::run(common, options, meta, report).await,
         Workload::Hot(options) => hot::run(common, options, meta, report).await,
+        Workload::Memory(options) => memory::run(common, options, meta, report).await,
+        Workload::Startup(options) => startup::run(common, options, meta, report).await,
+        Workload::Growth(options) => growth::run(common, options, meta, report).await,
         Workload::All => all(common, &Sizes::default(), meta, report).await,
         Workload::Smoke => {
             let common = Common { rounds: 1, people: 50, ..common.clone() };
@@ -146,7 +156,7 @@ struct Sizes {
 impl Default for Sizes {
     fn default() -> Self {
         Self {
-            turns: turns::Options { messages: 60_000, with_statuses: false },
+            turns: turns::Options::plain(60_000),
             statuses: statuses::Options { sent: 30_000 },
             sizing: sizing::Options { outbound: 1_000, inbound: 300, seconds: 60 },
             burst: burst::Options { strangers: 20_000 },
@@ -158,7 +168,7 @@ impl Default for Sizes {
 impl Sizes {
     fn smoke() -> Self {
         Self {
-            turns: turns::Options { messages: 500, with_statuses: false },
+            turns: turns::Options::plain(500),
             statuses: statuses::Options { sent: 200 },
             sizing: sizing::Options { outbound: 20, inbound: 20, seconds: 2 },
             burst: burst::Options { strangers: 300 },

@@ -1,7 +1,6 @@
 //! The stage of a run: the local Meta, and before it one of the things that are measured.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::graph::Orders;
 use crate::judge::Reply;
 use crate::process::Process;
 use crate::wire;
+use crate::workload::Common;
 
 /// The flow of a run: it answers each text with it and the one before, so that an answer proves which message it is to and
 /// that the conversation has kept its state.
@@ -137,9 +137,9 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it on this database, against this Meta; `settings` are further environment variables.
     pub(crate) async fn start(
+        common: &Common,
         meta: &Meta,
         database: &Database,
-        workers: usize,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -160,18 +160,19 @@ impl Program {
             ("SWITCHBOARD_FLOW", flow.display().to_string()),
             ("SWITCHBOARD_MESSAGES_PER_SECOND", "0".to_owned()),
             ("SWITCHBOARD_PAIR_PACING", "off".to_owned()),
-            ("SWITCHBOARD_HTTP_WORKERS", workers.to_string()),
+            ("SWITCHBOARD_HTTP_WORKERS", common.workers().to_string()),
             ("SWITCHBOARD_LOG", "error".to_owned()),
         ];
-        let child = Command::new(binary())
+        let child = Command::new(&common.binary)
             .arg("serve")
             .current_dir(folder.path())
             .env_clear()
             .envs(own)
             .envs(settings.iter().copied())
+            .envs(common.set.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .spawn()
-            .with_context(|| format!("cannot start {}", binary().display()))?;
+            .with_context(|| format!("cannot start {}", common.binary.display()))?;
         let mut program = Self { process: Process::new(child, addr), _folder: folder };
         program.until_ready().await?;
         Ok(program)
@@ -191,6 +192,10 @@ impl Program {
             }
         };
         tokio::time::timeout(START_MAX, health).await.context("the program did not start in time")?
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 
     /// `GET path`, as JSON.
@@ -237,9 +242,4 @@ impl Program {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0.0))
     }
-}
-
-/// The program that was built together with this bench.
-fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_switchboard"))
 }

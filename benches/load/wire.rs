@@ -49,6 +49,9 @@ pub(crate) struct Known {
     pub(crate) phone: String,
 }
 
+/// The number in the business-scoped id of the first person.
+pub(crate) const USER_ID_FIRST: u64 = 3_491_208_655_302_741_918;
+
 /// Digits of a person's phone.
 pub(crate) fn phone(person: usize) -> String {
     format!("49151{person:08}")
@@ -58,6 +61,9 @@ pub(crate) fn phone(person: usize) -> String {
 pub(crate) fn said(message: usize) -> String {
     format!("message {message}")
 }
+
+/// The space of the ids that the local Meta gives.
+pub(crate) const REPLIES: u64 = 1;
 
 /// An id as long and as free of order as Meta's (splitmix64, twice).
 pub(crate) fn wamid(space: u64, number: u64) -> String {
@@ -75,16 +81,20 @@ pub(crate) struct Framer {
     secret: AppSecret,
     /// Unix seconds that the webhooks say.
     timestamp: u64,
+    /// Of its messages' ids.
+    space: u64,
 }
 
 impl Framer {
-    pub(crate) fn new() -> Self {
-        Self { secret: AppSecret::new(APP_SECRET), timestamp: moment::now() / 1_000_000 }
+    /// One whose messages have other ids than those of one with another `number`.
+    pub(crate) fn new(number: u64) -> Self {
+        let space = REPLIES + 1 + number;
+        Self { secret: AppSecret::new(APP_SECRET), timestamp: moment::now() / 1_000_000, space }
     }
 
     /// A text of a person, as a request at the end of `into`.
     pub(crate) fn text(&self, into: &mut Vec<u8>, person: usize, message: usize) {
-        let (phone, wamid, said) = (phone(person), wamid(1, message as u64), said(message));
+        let (phone, wamid, said) = (phone(person), wamid(self.space, message as u64), said(message));
         let value = format!(
             r#""contacts":[{{"profile":{{"name":"Person {person}"}},"wa_id":"{phone}","user_id":"{}"}}],"messages":[{{"from":"{phone}","from_user_id":"{}","id":"{wamid}","timestamp":"{}","type":"text","text":{{"body":"{said}"}}}}]"#,
             user_id(person),
@@ -134,5 +144,5 @@ impl Framer {
 
 /// A person's business-scoped id.
 fn user_id(person: usize) -> String {
-    format!("DE.{:020}", 13_491_208_655_302_741_918 + person as u128)
+    format!("DE.{}", USER_ID_FIRST + person as u64)
 }

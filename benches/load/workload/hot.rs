@@ -38,7 +38,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     for engine in common.database.iter().copied() {
         let mut talk = Talk::new();
-        let first = talk.round(common.people, common.people, common.connections);
+        let first = talk.round(0..common.people, common.people, common.connections);
         let staged = stage(common, engine, meta, &[]).await?;
         staged.prepare(common, meta, &first, common.people).await?;
         let mut rates = Vec::new();

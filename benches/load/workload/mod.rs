@@ -1,11 +1,15 @@
 //! The workloads, and what they have in common: people who talk, a stage, and a measurement around a part of it.
 
 pub(crate) mod burst;
+pub(crate) mod growth;
 pub(crate) mod hot;
+pub(crate) mod memory;
 pub(crate) mod sizing;
+pub(crate) mod startup;
 pub(crate) mod statuses;
 pub(crate) mod turns;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -43,9 +47,20 @@ pub(crate) struct Common {
     /// Turns under way at once, in the closed loops.
     #[arg(long, default_value_t = 256, global = true)]
     pub(crate) window: u64,
+    /// The program; by default the one that was built together with this bench.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_switchboard"), hide_default_value = true, global = true)]
+    pub(crate) binary: PathBuf,
+    /// A further environment variable of the program, which is how a setting is tried out. May be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, global = true)]
+    pub(crate) set: Vec<(String, String)>,
     /// HTTP workers of each target; 0 is one per core.
     #[arg(long, default_value_t = 0, global = true)]
     pub(crate) workers: usize,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Common {
@@ -64,8 +79,14 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    /// On a database that has not seen any other talk.
     pub(crate) fn new() -> Self {
-        Self { framer: Framer::new(), said: Vec::new() }
+        Self::another(0)
+    }
+
+    /// On a database that has seen other talks, with other numbers.
+    pub(crate) fn another(number: u64) -> Self {
+        Self { framer: Framer::new(number), said: Vec::new() }
     }
 
     /// Plans the next message, of this person, on the person's track.
@@ -82,10 +103,10 @@ impl Talk {
     }
 
     /// `count` messages of `people`, each in turn, as fast as it goes.
-    pub(crate) fn round(&mut self, people: usize, count: usize, connections: usize) -> Rc<Vec<Track>> {
+    pub(crate) fn round(&mut self, people: Range<usize>, count: usize, connections: usize) -> Rc<Vec<Track>> {
         let mut tracks = generator::tracks(connections);
-        for number in 0..count {
-            self.say(&mut tracks, number % people, Kind::Message, 0);
+        for person in people.cycle().take(count) {
+            self.say(&mut tracks, person, Kind::Message, 0);
         }
         Rc::new(tracks)
     }
@@ -153,7 +174,7 @@ pub(crate) struct Staged {
     pub(crate) target: Target,
     pub(crate) name: String,
     /// Goes away after the program.
-    _database: Database,
+    _database: Rc<Database>,
 }
 
 /// Starts the program on a fresh database, and the local Meta afresh.
@@ -163,11 +184,20 @@ pub(crate) async fn stage(
     meta: &mut Meta,
     settings: &[(&str, &str)],
 ) -> anyhow::Result<Staged> {
-    let database = Database::new(engine, &common.folder)?;
+    stage_on(common, Rc::new(Database::new(engine, &common.folder)?), meta, settings).await
+}
+
+/// Starts the program on this database, and the local Meta afresh.
+pub(crate) async fn stage_on(
+    common: &Common,
+    database: Rc<Database>,
+    meta: &mut Meta,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Staged> {
     meta.reset(&Orders::default()).await?;
-    let program = Program::start(meta, &database, common.workers(), settings).await?;
+    let program = Program::start(common, meta, &database, settings).await?;
     let target = Target::Program(Box::new(program));
-    Ok(Staged { target, name: name(engine), _database: database })
+    Ok(Staged { target, name: name(database.engine()), _database: database })
 }
 
 /// What the program is called in a report.

@@ -41,7 +41,7 @@ pub(crate) async fn run(
     for engine in common.database.iter().copied() {
         tell(&format!("sizing, {}: {earlier} messages are sent beforehand", engine.name()));
         let mut talk = Talk::new();
-        let first = talk.round(common.people, earlier, common.connections);
+        let first = talk.round(0..common.people, earlier, common.connections);
         let staged = stage(common, engine, meta, &[]).await?;
         staged.prepare(common, meta, &first, earlier).await?;
         let replies = meta.log().await?;
@@ -75,7 +75,7 @@ pub(crate) async fn run(
 }
 
 fn plan_statuses(tracks: &mut [Track], replies: &[Reply], per_second: usize) {
-    let framer = Framer::new();
+    let framer = Framer::new(0);
     let connections = tracks.len();
     for (number, reply) in replies.iter().enumerate() {
         for (place, fate) in Fate::ALL.into_iter().enumerate() {

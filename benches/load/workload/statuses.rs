@@ -35,7 +35,7 @@ pub(crate) async fn run(
         tell(&format!("statuses, round {round} of {}", common.rounds));
         for (place, engine) in common.database.iter().copied().enumerate() {
             let mut talk = Talk::new();
-            let tracks = talk.round(common.people, options.sent, common.connections);
+            let tracks = talk.round(0..common.people, options.sent, common.connections);
             let staged = stage(common, engine, meta, &[]).await?;
             staged.prepare(common, meta, &tracks, options.sent).await?;
             let replies = meta.log().await?;
@@ -59,7 +59,7 @@ pub(crate) async fn run(
 
 /// The statuses of these messages; those of one message in their order.
 fn told(replies: &[Reply], connections: usize) -> Rc<Vec<Track>> {
-    let framer = Framer::new();
+    let framer = Framer::new(0);
     let mut tracks = generator::tracks(connections);
     let stride = STRIDE.min(replies.len() / connections).max(1);
     for (place, part) in replies.chunks(stride).enumerate() {

@@ -29,11 +29,28 @@ pub(crate) struct Options {
     pub(crate) with_statuses: bool,
 }
 
+impl Options {
+    /// So many messages, and no statuses.
+    pub(crate) fn plain(messages: usize) -> Self {
+        Self { messages, with_statuses: false }
+    }
+}
+
 /// What is said: everyone once, so that all lines are there, and then what is measured.
-struct Script {
+pub(crate) struct Script {
     talk: Talk,
     first: Rc<Vec<Track>>,
     measured: Rc<Vec<Track>>,
+}
+
+impl Script {
+    /// `messages` of the people from `first_person` on.
+    pub(crate) fn new(common: &Common, messages: usize, first_person: usize, mut talk: Talk) -> Self {
+        let people = first_person..first_person + common.people;
+        let first = talk.round(people.clone(), common.people, common.connections);
+        let measured = talk.round(people, messages, common.connections);
+        Self { talk, first, measured }
+    }
 }
 
 /// Runs it, and adds to the report.
@@ -44,10 +61,7 @@ pub(crate) async fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let workload = if options.with_statuses { "life" } else { "turns" };
-    let mut talk = Talk::new();
-    let first = talk.round(common.people, common.people, common.connections);
-    let measured = talk.round(common.people, options.messages, common.connections);
-    let script = Script { talk, first, measured };
+    let script = Script::new(common, options.messages, 0, Talk::new());
     for round in 1..=common.rounds {
         tell(&format!("{workload}, round {round} of {}", common.rounds));
         let ceiling = Target::ceiling(Ceiling::Echo, meta, common.workers())?;
@@ -72,7 +86,8 @@ fn orders(options: &Options, target: &Target) -> Orders {
     Orders { statuses_to: options.with_statuses.then(|| target.addr()) }
 }
 
-async fn measure(
+/// Has everyone talk, and measures all but their first messages.
+pub(crate) async fn measure(
     common: &Common,
     options: &Options,
     script: &Script,
