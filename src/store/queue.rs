@@ -163,6 +163,11 @@ pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), 
             pricing: None,
         })
         .collect();
+    let ended =
+        Failure { title: "the program ended while it was being sent".to_owned(), ..Failure::default() };
+    let attempt = Attempted { outcome: "ambiguous", failure: ended };
+    let attempts: Vec<_> = ids.iter().map(|id| attempt_row(scope, *id, &attempt)).collect();
+    record(scope, &attempts).await?;
     statuses::apply(scope, &changes).await.map(drop)
 }
 

@@ -291,6 +291,19 @@ on_both!(an_attempt_to_send_ends_as_what_became_of_it, async |database: Database
     assert_eq!(store.backlog().await.unwrap().by_state, BTreeMap::from([("dead".to_owned(), 1)]));
 });
 
+on_both!(what_was_claimed_when_the_program_ended_is_ambiguous_and_says_so, async |database: Database| {
+    let (store, _hints) = open(&database).await;
+    let lost = queued(&store, ANN, "wamid.1").await;
+    assert_eq!(lost.state, QueueState::Claimed);
+    store.adopt_orphans(NOW + MINUTE).await.unwrap();
+    let found = store.outbound().await.unwrap().remove(0);
+    assert_eq!((found.state, found.due_at), (QueueState::Ambiguous, NOW + MINUTE));
+    assert_eq!(message(&store, lost.id).await.status, Status::Ambiguous);
+    let attempts = store.attempts(lost.id).await.unwrap();
+    assert_eq!((attempts.len(), attempts[0].outcome.as_str()), (1, "ambiguous"));
+    assert!(attempts[0].reason.contains("the program ended"), "{attempts:?}");
+});
+
 on_both!(a_status_that_carries_our_id_settles_what_nobody_knew, async |database: Database| {
     let (store, mut hints) = open(&database).await;
     let lost = queued(&store, ANN, "wamid.1").await;
