@@ -62,11 +62,7 @@ pub(super) async fn accept_unless(
         return Err(Problem::queue_full());
     }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
-    let incoming = Incoming {
-        dedupe_key: dedupe_key.clone(),
-        payload: serde_json::to_string(&payload).map_err(|error| Problem::internal(&error.to_string()))?,
-        body: IncomingBody::Command { target, command: payload.command.clone() },
-    };
+    let incoming = incoming(&dedupe_key, target, &payload)?;
     let accepted = store.accept(vec![incoming], room).await?;
     match accepted.first() {
         Some(accepted) if accepted.duplicate => match store.find_event(&dedupe_key).await? {
@@ -86,22 +82,14 @@ pub(super) struct Asked {
 }
 
 /// Accepts all of these in one commit. Of those that were given before, the command is the earlier one.
-pub(super) async fn accept_all(
-    store: &Store,
-    asked: Vec<Asked>,
-) -> Result<Vec<(Command, EventId, ConversationId)>, Problem> {
+pub(super) async fn accept_all(store: &Store, asked: Vec<Asked>) -> Result<Vec<Receipt>, Problem> {
     let room = store.reserve(asked.len()).ok_or_else(Problem::busy)?;
-    let mut incoming = Vec::with_capacity(asked.len());
+    let mut wanted = Vec::with_capacity(asked.len());
     for Asked { dedupe_key, target, command } in &asked {
         let payload = Payload { request: request(target, command), command: command.clone() };
-        incoming.push(Incoming {
-            dedupe_key: dedupe_key.clone(),
-            payload: serde_json::to_string(&payload)
-                .map_err(|error| Problem::internal(&error.to_string()))?,
-            body: IncomingBody::Command { target: target.clone(), command: payload.command },
-        });
+        wanted.push(incoming(dedupe_key, target.clone(), &payload)?);
     }
-    let accepted = store.accept(incoming, room).await?;
+    let accepted = store.accept(wanted, room).await?;
     let mut receipts = Vec::with_capacity(asked.len());
     for (asked, accepted) in asked.into_iter().zip(accepted) {
         let (command, event, conversation) = if accepted.duplicate {
@@ -111,10 +99,18 @@ pub(super) async fn accept_all(
         } else {
             (asked.command, accepted.id, accepted.conversation)
         };
-        let receipt = receipt(command, event, conversation)?;
-        receipts.push((receipt.command, receipt.event, receipt.conversation));
+        receipts.push(receipt(command, event, conversation)?);
     }
     Ok(receipts)
+}
+
+/// The command as it is accepted under this key.
+fn incoming(dedupe_key: &str, target: Target, payload: &Payload) -> Result<Incoming, Problem> {
+    Ok(Incoming {
+        dedupe_key: dedupe_key.to_owned(),
+        payload: serde_json::to_string(payload).map_err(|error| Problem::internal(&error.to_string()))?,
+        body: IncomingBody::Command { target, command: payload.command.clone() },
+    })
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {

@@ -6,13 +6,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
 
 use super::body::{self, Raw};
+use super::named;
 use super::openapi::words::{ConsentScopeText, ContactIdText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::ContactView;
 use crate::domain::consent::{By, Change, Scope};
-use crate::domain::ids::ContactId;
 use crate::store::Store;
 use crate::store::read::StoredContact;
 
@@ -118,7 +118,5 @@ async fn change(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredContact, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no contact `{id}`"));
-    let known: ContactId = id.parse().map_err(|_| unknown())?;
-    store.find_contact(known).await?.ok_or_else(unknown)
+    named::find("contact", id, async |id| store.find_contact(id).await).await
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::body::{self, Raw};
 use super::command;
 use super::idempotency::{IdempotencyHeader, IdempotencyKey};
+use super::named;
 use super::openapi::words::{ConversationIdText, EventIdText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
@@ -200,8 +201,9 @@ async fn ask(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no conversation `{id}`"));
-    let known: ConversationId = id.parse().map_err(|_| unknown())?;
-    let rows = store.list_conversations(Some(known), Page { before: None, limit: 1 }).await?;
-    rows.into_iter().next().ok_or_else(unknown)
+    let read = async |id| {
+        let rows = store.list_conversations(Some(id), Page { before: None, limit: 1 }).await?;
+        Ok(rows.into_iter().next())
+    };
+    named::find("conversation", id, read).await
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body;
+use super::named;
 use super::openapi::words::{KeyIdText, ScopeText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
@@ -152,10 +153,11 @@ pub(super) async fn revoke(
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let unknown = || Problem::not_found("id", format!("there is no key `{id}`"));
-    let known: KeyId = id.parse().map_err(|_| unknown())?;
-    store.revoke_key(known).await?;
-    let stored = store.find_key(known).await?.ok_or_else(unknown)?;
+    let revoke = async |id| {
+        store.revoke_key(id).await?;
+        store.find_key(id).await
+    };
+    let stored = named::find("key", &id, revoke).await?;
     Ok(HttpResponse::Ok().json(KeyView::from(stored)))
 }
 

@@ -7,13 +7,13 @@ use futures_util::StreamExt as _;
 use utoipa::IntoParams;
 
 use super::download;
+use super::named;
 use super::openapi::Bytes;
 use super::openapi::words::{DirectionText, MediaIdText, MediaStateText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::MediaView;
-use crate::domain::ids::MediaId;
 use crate::media::library::{Gift, Library, Refused};
 use crate::media::vault::VaultError;
 use crate::store::{MediaFilter, MediaState, Store, StoredMedia};
@@ -174,9 +174,7 @@ pub(super) async fn fetch(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredMedia, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no file `{id}`"));
-    let known: MediaId = id.parse().map_err(|_| unknown())?;
-    store.find_media(known).await?.ok_or_else(unknown)
+    named::find("file", id, async |id| store.find_media(id).await).await
 }
 
 fn missing(file: &StoredMedia) -> String {

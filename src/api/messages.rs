@@ -4,6 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::IntoParams;
 
+use super::named;
 use super::openapi::words::{ConversationIdText, DirectionText, MessageIdText, StatusText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
@@ -11,7 +12,6 @@ use super::problem::Problem;
 use super::view::{MessageView, MessageWithAttempts};
 use crate::domain::contact::{is_user_id, phone_digits};
 use crate::domain::delivery::Status;
-use crate::domain::ids::MessageId;
 use crate::store::Store;
 use crate::store::read::{MessageFilter, StoredMessage};
 
@@ -76,9 +76,7 @@ pub(super) async fn one(
 }
 
 pub(super) async fn find(store: &Store, id: &str) -> Result<StoredMessage, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no message `{id}`"));
-    let known: MessageId = id.parse().map_err(|_| unknown())?;
-    store.find_message(known).await?.ok_or_else(unknown)
+    named::find("message", id, async |id| store.find_message(id).await).await
 }
 
 fn filter(params: &Params) -> Result<MessageFilter, Problem> {

@@ -35,6 +35,7 @@ mod keys;
 mod media;
 mod messages;
 mod metrics;
+mod named;
 mod numbers;
 mod openapi;
 mod page;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Raw};
-use super::command::{self, Asked};
+use super::command::{self, Asked, Receipt};
 use super::messages;
 use super::openapi::words::{ConversationIdText, EventIdText, MessageIdText, QueueStateText};
 use super::page::{PAGE_MAX, PageQuery, Paged, Window};
@@ -143,8 +143,11 @@ pub(super) async fn resend(
     }
     let asked = again(&store, failed)?;
     let receipts = command::accept_all(&store, vec![asked]).await?;
-    let Some((Command::Send { message_id, resend_of: Some(resend_of), .. }, event, conversation)) =
-        receipts.into_iter().next()
+    let Some(Receipt {
+        command: Command::Send { message_id, resend_of: Some(resend_of), .. },
+        event,
+        conversation,
+    }) = receipts.into_iter().next()
     else {
         return Err(Problem::internal("the receipt of a resend is for something else"));
     };
@@ -205,7 +208,7 @@ pub(super) async fn resend_many(
     let receipts = command::accept_all(&store, asked).await?;
     let messages = receipts
         .into_iter()
-        .filter_map(|(command, ..)| match command {
+        .filter_map(|receipt| match receipt.command {
             Command::Send { message_id, .. } => Some(message_id),
             _ => None,
         })

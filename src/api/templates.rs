@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::named;
 use super::openapi::wishes::TemplateWishes;
 use super::openapi::words::TemplateIdText;
 use super::page::{PageQuery, Paged, Window};
@@ -127,9 +128,7 @@ pub(super) async fn one(
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let unknown = || Problem::not_found("id", format!("there is no template `{id}`"));
-    let known: TemplateId = id.parse().map_err(|_| unknown())?;
-    let row = store.find_template(known).await?.ok_or_else(unknown)?;
+    let row = named::find("template", &id, async |id| store.find_template(id).await).await?;
     Ok(HttpResponse::Ok().json(TemplateView::from(row)))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::named;
 use super::openapi::words::{ConversationIdText, EventIdText, EventStateText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
@@ -145,10 +146,11 @@ pub(super) async fn retry(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no event `{id}`"));
-    let known: EventId = id.parse().map_err(|_| unknown())?;
-    // The first row at or below the id is the event, or there is none with that id.
-    let page = Page { before: Some(known.0.saturating_add(1)), limit: 1 };
-    let row = store.list_events(None, page).await?.into_iter().next();
-    row.filter(|row| row.id == known).ok_or_else(unknown)
+    let read = async |id: EventId| {
+        // The first row at or below the id is the event, or there is none with that id.
+        let page = Page { before: Some(id.0.saturating_add(1)), limit: 1 };
+        let row = store.list_events(None, page).await?.into_iter().next();
+        Ok(row.filter(|row| row.id == id))
+    };
+    named::find("event", id, read).await
 }

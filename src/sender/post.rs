@@ -17,8 +17,6 @@ use crate::template::Book;
 
 /// How long a settle that the store refused waits before it is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
-/// The outcome of an attempt that was not made.
-const WITHHELD: &str = "withheld";
 
 /// What an attempt works with.
 pub struct Counter {
@@ -117,7 +115,7 @@ async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next
 fn misfit(templates: &Book, outbound: &Outbound) -> Option<SettleOutcome> {
     let (refusal, invalid) = templates.check(&outbound.phone_number_id, &outbound.message).err()?;
     let failure = refusal.failure(Some(invalid.to_string()));
-    Some(SettleOutcome::Failed { attempt: Attempted { outcome: WITHHELD, failure } })
+    Some(SettleOutcome::Failed { attempt: Attempted { outcome: Attempted::WITHHELD, failure } })
 }
 
 /// The request itself; before it, Meta gets the file of ours that the message holds, unless it has it already.
@@ -159,7 +157,7 @@ async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<Claim, Erro
 /// Writes the outcome down, however long that takes: until then the row says that the message may have been sent.
 async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) -> Next {
     if let SettleOutcome::Failed { attempt } = &outcome {
-        let withheld = attempt.outcome == WITHHELD;
+        let withheld = attempt.outcome == Attempted::WITHHELD;
         counter.metrics.send(if withheld { SendOutcome::Withheld } else { SendOutcome::Failed });
         tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, reason = %attempt.failure, "a message failed");
     }

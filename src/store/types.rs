@@ -433,6 +433,11 @@ pub struct Attempted {
     pub failure: Failure,
 }
 
+impl Attempted {
+    /// The outcome of an attempt that was not made.
+    pub const WITHHELD: &'static str = "withheld";
+}
+
 /// A flow as it is kept: sessions are pinned to its hash.
 #[derive(Debug, Clone)]
 pub struct KnownFlow {
