@@ -16,6 +16,7 @@ pub mod domain;
 pub mod flow;
 pub mod media;
 pub mod meta;
+pub mod privacy;
 pub mod router;
 pub mod sandbox;
 pub mod sender;

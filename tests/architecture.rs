@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in floor order, each with the rooms it may use: all of them stand above it in this table.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("domain", &["clock"]),
     ("telemetry", &["clock", "domain"]),
@@ -18,10 +18,11 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("template", &["clock", "domain", "telemetry", "meta", "store"]),
     ("conversation", &["clock", "domain", "telemetry", "config", "flow", "store", "connector", "template"]),
     ("media", &["clock", "domain", "telemetry", "config", "meta", "store"]),
+    ("privacy", &["clock", "domain", "store", "media"]),
     ("sender", &["clock", "domain", "telemetry", "config", "meta", "store", "template", "media"]),
     ("router", &["clock", "domain", "telemetry", "config", "store", "conversation"]),
     ("webhook", &["clock", "domain", "telemetry", "config", "meta", "store"]),
-    ("api", &["clock", "domain", "telemetry", "config", "meta", "store", "template", "media"]),
+    ("api", &["clock", "domain", "telemetry", "config", "meta", "store", "template", "media", "privacy"]),
     // Written from Meta's pages alone, so that a mistake in `meta` cannot hide behind the same mistake here.
     ("sandbox", &["clock"]),
     (
@@ -38,6 +39,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "template",
             "conversation",
             "media",
+            "privacy",
             "sender",
             "router",
             "webhook",

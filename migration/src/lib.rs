@@ -16,6 +16,7 @@ mod m20261124_000007_identity;
 mod m20261126_000008_outcome;
 mod m20261126_000009_template;
 mod m20261126_000011_keys;
+mod m20261126_000015_privacy;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_outcome::Migration),
             Box::new(m20261126_000009_template::Migration),
             Box::new(m20261126_000011_keys::Migration),
+            Box::new(m20261126_000015_privacy::Migration),
         ]
     }
 }

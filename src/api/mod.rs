@@ -59,6 +59,8 @@ use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 
 use crate::media::library::Library;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::Exporter;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::template::Book;
@@ -101,6 +103,10 @@ pub struct Deps {
     pub numbers: Arc<[Number]>,
     /// Files.
     pub library: Library,
+    /// Who erases people.
+    pub eraser: Eraser,
+    /// Who shows all that is kept of a person.
+    pub exporter: Exporter,
     /// Who knows which templates Meta would take.
     pub templates: Book,
     /// What `/metrics` shows, and where the requests to this door are counted.
@@ -117,11 +123,12 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health, set_token, limits } =
-        deps;
+    let Deps { store, keys, numbers, library, eraser, exporter, .. } = deps;
+    let Deps { templates, metrics, window_margin, health, set_token, limits, .. } = deps;
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let (library, templates) = (Data::new(library), Data::new(templates));
+    let (eraser, exporter) = (Data::new(eraser), Data::new(exporter));
     let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     let (endpoints, document) = openapi::build();
@@ -134,6 +141,8 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(numbers)
             .app_data(health)
             .app_data(library)
+            .app_data(eraser)
+            .app_data(exporter)
             .app_data(window_margin)
             .app_data(templates)
             .app_data(limits)

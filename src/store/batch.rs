@@ -10,7 +10,8 @@ use crate::clock::{Ids, Millis};
 use crate::domain::ids::{KeyId, MediaId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Claim, Deed, Hint, TurnReply};
+use crate::store::privacy::tombstone;
+use crate::store::{Accepted, Claim, Deed, Erasure, Hint, Parted, Scrubbed, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -27,6 +28,10 @@ pub(crate) struct Aftermath {
     pub(crate) released: Vec<i64>,
     pub(crate) learnt: Vec<Learnt>,
     pub(crate) notes: Vec<Note>,
+    /// Until when the last of the tombstones that were written stands.
+    pub(crate) buried_until: Millis,
+    /// Whether an opt-out of an erased person was marked.
+    pub(crate) marked: bool,
     /// What is in the audit log now.
     pub(crate) deeds: Vec<Arc<Deed>>,
 }
@@ -51,6 +56,8 @@ pub(crate) struct Scope<'a> {
     /// Conversations for which messages may be held.
     pub(crate) held: &'a HashSet<i64>,
     pub(crate) window_margin: Duration,
+    /// What is known of the erased.
+    pub(crate) erased: &'a tombstone::Memory,
     pub(crate) claim_at_once: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
@@ -69,6 +76,9 @@ pub(crate) enum Reply {
     Number(i64),
     Media(MediaId, bool),
     Key(KeyId),
+    Erasure(Option<Box<Erasure>>),
+    Parted(Parted),
+    Scrubbed(Scrubbed),
 }
 
 /// Why a batch was not committed.

@@ -10,6 +10,7 @@ use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{message, webhook};
+use crate::store::privacy::sweep;
 use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.
@@ -68,8 +69,10 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
             None => parked.push(*event),
         }
     }
+    // A message has its row before it leaves: one that carries our id and has none was erased, or was too old to be kept.
     let unknown = apply(scope, &changes).await?;
-    parked.extend(news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event));
+    let gone = news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event);
+    sweep::forget_statuses(scope, &gone.collect::<Vec<i64>>()).await?;
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";
     bulk::with_ids(scope.tx, park, &[], &parked).await?;

@@ -22,6 +22,9 @@ use crate::store::counters::Tally;
 use crate::store::directory::Directory;
 use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
+use crate::store::privacy::erase::{self, EraseWrite};
+use crate::store::privacy::waste::{self, WasteWrite};
+use crate::store::privacy::{scrub, tombstone};
 use crate::store::template::TemplateList;
 use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
@@ -66,6 +69,12 @@ pub(crate) enum Request {
     Templates(TemplateList),
     /// Something about API keys.
     Key(KeyWrite),
+    /// A step in the erasing of a person.
+    Erase(EraseWrite),
+    /// What contents no file has any more.
+    Waste(WasteWrite),
+    /// Clean the files of the database of what was deleted.
+    Scrub,
     /// What somebody did, of which nothing else is written.
     Note(audit::Note),
     /// Count the open events afresh.
@@ -114,11 +123,14 @@ pub(crate) struct Writer {
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
     window_margin: Duration,
+    erased: tombstone::Memory,
+    scrub_max: u64,
 }
 
 impl Writer {
     pub(crate) fn new(
         db: DatabaseConnection,
+        erased: tombstone::Memory,
         settings: &Settings,
         clock: Clock,
         ids: Ids,
@@ -138,6 +150,8 @@ impl Writer {
             open_lanes: HashMap::new(),
             held: HashSet::new(),
             window_margin: settings.window_margin,
+            erased,
+            scrub_max: settings.scrub_max_bytes,
         }
     }
 
@@ -165,6 +179,18 @@ impl Writer {
     }
 
     async fn write(&mut self, jobs: &mut Vec<Job>) {
+        // That is done outside of any transaction, after what was asked for before it.
+        let scrubs: Vec<Job> = jobs.extract_if(.., |job| matches!(job.request, Request::Scrub)).collect();
+        if !jobs.is_empty() {
+            self.write_all(jobs).await;
+        }
+        for job in scrubs {
+            let scrubbed = scrub::files(&self.db, self.scrub_max).await;
+            job.answer(scrubbed.map(Reply::Scrubbed).map_err(Error::Database));
+        }
+    }
+
+    async fn write_all(&mut self, jobs: &mut Vec<Job>) {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
             Err(abort) if jobs.len() == 1 => {
@@ -200,6 +226,7 @@ impl Writer {
             open_lanes: &self.open_lanes,
             held: &self.held,
             window_margin: self.window_margin,
+            erased: &self.erased,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             after: Aftermath::default(),
             tally: Tally::default(),
@@ -248,6 +275,8 @@ impl Writer {
             self.held.remove(&conversation);
         }
         self.held.extend(after.held);
+        self.erased.until = self.erased.until.max(after.buried_until);
+        self.erased.marked |= after.marked;
         match after.open_counted {
             Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
@@ -329,6 +358,9 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Media(write) => *reply = media::write(scope, write).await?,
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Key(write) => *reply = keys::write(scope, write).await?,
+            Request::Erase(write) => *reply = erase::write(scope, write).await?,
+            Request::Waste(write) => *reply = waste::write(scope, write).await?,
+            Request::Scrub => {}
             Request::Note(_) => {}
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }

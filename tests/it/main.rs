@@ -22,6 +22,7 @@ mod messages;
 mod overload;
 mod pacing;
 mod passivation;
+mod privacy;
 mod pywa;
 mod recovery;
 mod schemathesis;

@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::access::Scope;
 use crate::domain::contact::AliasKind;
 use crate::domain::delivery::Status;
-use crate::store::{Actor, MediaState, Outcome, QueueState};
+use crate::store::{Actor, ErasureState, MediaState, Outcome, QueueState};
 
 /// A type that stands for text in the document, and is nothing else.
 macro_rules! text {
@@ -64,6 +64,8 @@ text! {
     QueueStateText, "QueueState", one_of(QueueState::ALL.map(QueueState::as_str));
     /// What became of an event.
     EventStateText, "EventState", one_of(crate::api::webhooks::STATES);
+    /// How far the erasing of a person has come.
+    ErasureStateText, "ErasureState", one_of(ErasureState::ALL.map(ErasureState::as_str));
     /// Who does something.
     ActorText, "Actor", one_of(Actor::KINDS);
     /// What became of what somebody did.

@@ -8,6 +8,7 @@ pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod sandbox;
 pub(crate) mod shelf;
+pub(crate) mod traces;
 pub(crate) mod venv;
 pub(crate) mod wire;
 
