@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::waste;
 use crate::domain::ids::ContactId;
 use crate::media::vault::{Vault, VaultError};
 use crate::store::{self, Erasure, ErasureState, Parted, Scrubbed, Store};
@@ -99,7 +100,8 @@ impl Eraser {
             self.ended.send_modify(|count| *count += 1);
             carried_out?;
         }
-        Ok(())
+        // Such as that of a file that was still being fetched.
+        waste::clear(&self.store, &self.vault).await
     }
 
     async fn one(&self, erasure: &Erasure) -> Result<(), Trouble> {
@@ -116,7 +118,7 @@ impl Eraser {
             self.erase_traces(id, contact).await?;
             self.store.clean_erasure(id).await?;
         }
-        self.clear_waste().await?;
+        waste::clear(&self.store, &self.vault).await?;
         if self.store.scrub().await? == Scrubbed::Overwritten {
             tracing::warn!(
                 "the database is too large to be written anew (SWITCHBOARD_ERASE_VACUUM_BYTES): copies of what was \
@@ -139,20 +141,6 @@ impl Eraser {
             }
             let Some(next) = next else { return Ok(()) };
             after = next;
-        }
-    }
-
-    /// Removes the contents that no file has any more.
-    async fn clear_waste(&self) -> Result<(), Trouble> {
-        loop {
-            let waste = self.store.media_waste().await?;
-            if waste.is_empty() {
-                return Ok(());
-            }
-            for sha256 in waste {
-                self.vault.remove(&sha256).await?;
-                self.store.media_wasted(sha256).await?;
-            }
         }
     }
 }

@@ -12,3 +12,4 @@
 
 pub mod erase;
 pub mod export;
+mod waste;

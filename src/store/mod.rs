@@ -175,8 +175,7 @@ impl Store {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
-            connections.writer,
-            erased,
+            (connections.writer, erased),
             settings,
             clock.clone(),
             ids.clone(),

@@ -129,8 +129,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(
-        db: DatabaseConnection,
-        erased: tombstone::Memory,
+        (db, erased): (DatabaseConnection, tombstone::Memory),
         settings: &Settings,
         clock: Clock,
         ids: Ids,

@@ -1,5 +1,7 @@
 //! What people can ask of those who keep their data: to see all of it, and that it be no more.
 
+mod register;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +11,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use switchboard::app::Parts;
 use switchboard::clock::Clock;
+use switchboard::config::Config;
 use switchboard::flow::{Flow, Functions};
 use switchboard::sandbox::{DemoPhone, Limits, LocalMeta, Media, Outcome, Rule, Settings, Status, Times};
 use switchboard::store::demo;
 
-use crate::support::app::{API_KEY, TestApp};
+use crate::support::app::{API_KEY, TestApp, replies};
 use crate::support::database::{Database, on_both};
-use crate::support::sandbox::switchboard;
-use crate::support::traces::traces;
-use crate::support::{flows, run, until, wire};
+use crate::support::program::Program;
+use crate::support::shelf::{Mishap, Shelf};
+use crate::support::traces::{traces, traces_in};
+use crate::support::{door, flows, shelf, until, wire};
 
 const TODAY: i64 = 1_795_337_387_000;
 const ADA: &str = "4915112345001";
@@ -423,5 +427,74 @@ on_both!(all_numbers_of_a_person_go_and_a_used_key_stays_used, |database| async 
     assert!(left.is_empty(), "{left:#?}");
     assert_eq!(send().await, 409, "it is known that it was sent, and nobody new begins");
     assert_eq!(contact(&test, NEW).await, None);
+    test.stop().await;
+});
+
+on_both!(the_command_line_does_both_beside_a_server_and_without_one, async |database: Database| {
+    let meta = meta(Clock::system()).await;
+    let mut program = Program::start(&meta, &database.url, flows::ECHO, &[]).await;
+    let say = async |phone: &str, text: &str, count: usize| {
+        meta.say(phone, text).unwrap();
+        until("the answer", async || (replies(&meta, phone).len() >= count).then_some(())).await;
+    };
+    say(ADA, "a secret of hers", 1).await;
+    say(BO, "a secret of his", 1).await;
+    let run = |program: &Program, arguments: &[&str]| {
+        let output = program.command(arguments).output().unwrap();
+        let told =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), told)
+    };
+    let ada = format!("+{ADA}");
+    assert!(!run(&program, &["export", "+49151000000"]).0, "nobody");
+    assert!(!run(&program, &["export", "Ada"]).0, "no number");
+    let (done, told) = run(&program, &["export", &ada, "--out", "ada.jsonl"]);
+    assert!(done, "{told}");
+    let export = std::fs::read_to_string(program.folder().join("ada.jsonl")).unwrap();
+    assert!(
+        export.contains("a secret of hers") && export.contains(ADAS_NAME) && !export.contains("his"),
+        "{export}"
+    );
+    assert!(export.lines().last().unwrap().starts_with(r#"{"kind":"end""#), "{export}");
+    std::fs::remove_file(program.folder().join("ada.jsonl")).unwrap();
+    let (done, told) = run(&program, &["erase", &ada]);
+    assert!(!done && told.contains("--yes"), "{told}");
+    let (done, told) = run(&program, &["erase", &ada, "--yes"]);
+    assert!(done && told.contains("2 messages"), "{told}");
+    // The server remembers nothing: whoever writes now is somebody new.
+    say(ADA, "hi", 2).await;
+    assert_eq!(replies(&meta, ADA).last().unwrap(), "hi, before that nothing");
+    let left = traces_in(&database, program.folder(), &["a secret of hers"]).await;
+    assert!(left.is_empty(), "{left:#?}");
+
+    program.kill();
+    let (done, told) = run(&program, &["export", BO]);
+    assert!(done && told.contains("a secret of his"), "{told}");
+    let (done, told) = run(&program, &["erase", BO, "--yes"]);
+    assert!(done, "{told}");
+    assert!(!run(&program, &["erase", BO, "--yes"]).0, "he is gone");
+    let left = traces_in(&database, program.folder(), &[BO, "Bonifatius", "a secret of his"]).await;
+    assert!(left.is_empty(), "{left:#?}");
+    meta.stop().await;
+});
+
+on_both!(a_file_that_is_being_fetched_goes_too, |database| async {
+    let shelf = Shelf::start().await;
+    let serve = |config: &mut Config| shelf.serve(config);
+    let test = TestApp::start_on(meta(Clock::system()).await, database, echo(), serve).await;
+    shelf.next_downloads(&[Mishap::Hangs]);
+    let photo = shelf.photo(ADA, "11", b"a picture of her kitchen");
+    assert_eq!(door::signed(&test, shelf::body(&[photo])).await, 200);
+    until("the download to begin", async || (shelf.asked("GET /files/11") == 1).then_some(())).await;
+    let id = id_of(&test, ADA).await;
+    assert_eq!(test.delete(&format!("/contacts/{id}")).await.0, 200);
+    shelf.go_on();
+    until("what came of it to go", async || {
+        let waste = test.app.store().media_waste().await.unwrap().is_empty();
+        (waste && test.files() == 0).then_some(())
+    })
+    .await;
+    let left = traces(&test, &[ADA, "a picture of her kitchen"]).await;
+    assert!(left.is_empty(), "{left:#?}");
     test.stop().await;
 });

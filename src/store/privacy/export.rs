@@ -188,7 +188,7 @@ async fn asked(
     Ok((rows.into_iter().map(|row| line("event", row)).collect(), next))
 }
 
-/// Of an event that tells of others as well, everything but what it says.
+/// Of an event that tells of others as well, their part.
 async fn traces(
     db: &DatabaseConnection,
     place: &Place,
@@ -215,7 +215,7 @@ async fn traces(
             match redact::without(payload, &place.ids) {
                 Left::Untouched => continue,
                 Left::Nothing => {}
-                Left::Part(_) => _ = row.insert("payload".to_owned(), Json::Null),
+                Left::Part { theirs, .. } => _ = row.insert("payload".to_owned(), theirs.into()),
             }
             lines.push(line("event", row));
         }

@@ -12,8 +12,13 @@ pub(crate) const ERASED: &str = r#"{"erased":true}"#;
 pub(crate) enum Left {
     /// All of it: the person is not in it.
     Untouched,
-    /// This.
-    Part(String),
+    /// This, without what was theirs.
+    Part {
+        /// The payload of the others.
+        left: String,
+        /// Their entries.
+        theirs: Vec<Value>,
+    },
     /// Nothing: it was about them.
     Nothing,
 }
@@ -25,12 +30,12 @@ pub(crate) fn without(payload: &str, ids: &[String]) -> Left {
         return Left::Untouched;
     }
     let Ok(mut whole) = serde_json::from_str::<Value>(payload) else { return Left::Nothing };
-    let mut entries = (0, 0);
+    let mut entries = Entries::default();
     match strip(&mut whole, ids, &mut entries) {
-        Stripped::Clean if entries.1 == 0 => Left::Untouched,
+        Stripped::Clean if entries.theirs.is_empty() => Left::Untouched,
         // The last entries were theirs: what is left says nothing of anybody else.
-        Stripped::Clean if entries.0 == entries.1 => Left::Nothing,
-        Stripped::Clean => Left::Part(whole.to_string()),
+        Stripped::Clean if entries.seen == entries.gone => Left::Nothing,
+        Stripped::Clean => Left::Part { left: whole.to_string(), theirs: entries.theirs },
         Stripped::Theirs => Left::Nothing,
     }
 }
@@ -42,20 +47,33 @@ enum Stripped {
     Theirs,
 }
 
-/// `entries` counts the objects in lists, and those of them that went.
-fn strip(value: &mut Value, ids: &[String], entries: &mut (usize, usize)) -> Stripped {
+/// The entries of lists.
+#[derive(Default)]
+struct Entries {
+    /// Objects among them.
+    seen: usize,
+    /// Those of these that went.
+    gone: usize,
+    /// What went.
+    theirs: Vec<Value>,
+}
+
+fn strip(value: &mut Value, ids: &[String], entries: &mut Entries) -> Stripped {
     match value {
         Value::Array(list) => {
             let mut theirs = false;
             list.retain_mut(|entry| {
                 let is_object = entry.is_object();
-                let before = *entries;
-                entries.0 += usize::from(is_object);
+                let (whole, seen, gone) = (entry.clone(), entries.seen, entries.gone);
+                let inner = entries.theirs.len();
+                entries.seen += usize::from(is_object);
                 let stripped = strip(entry, ids, entries);
                 if stripped == Stripped::Theirs {
                     theirs |= !is_object;
                     // With all that is in it.
-                    entries.1 = before.1 + entries.0 - before.0;
+                    entries.gone = gone + entries.seen - seen;
+                    entries.theirs.truncate(inner);
+                    entries.theirs.push(whole);
                 }
                 stripped == Stripped::Clean
             });
@@ -96,11 +114,10 @@ mod tests {
         let both = r#"{"field":"history","value":{"threads":[{"id":"4915112345001","messages":[{"text":"a"}]},{"id":"4915112345002","messages":[{"text":"b"}]}]}}"#;
         let other =
             r#"{"field":"history","value":{"threads":[{"id":"4915112345002","messages":[{"text":"b"}]}]}}"#;
-        let Left::Part(part) = left(both) else { panic!("{:?}", left(both)) };
-        assert_eq!(
-            serde_json::from_str::<Value>(&part).unwrap(),
-            serde_json::from_str::<Value>(other).unwrap()
-        );
+        let Left::Part { left: part, theirs } = left(both) else { panic!("{:?}", left(both)) };
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(json(&part), json(other));
+        assert_eq!(theirs, [json(r#"{"id":"4915112345001","messages":[{"text":"a"}]}"#)]);
         assert_eq!(left(other), Left::Untouched);
     }
 

@@ -48,7 +48,7 @@ impl Store {
                     let left = match redact::without(&payload, &ids) {
                         Left::Untouched => continue,
                         Left::Nothing => None,
-                        Left::Part(left) => Some(left),
+                        Left::Part { left, .. } => Some(left),
                     };
                     found.push(Found { id: row.try_get_by_index(0)?, left });
                 }

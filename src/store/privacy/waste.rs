@@ -26,7 +26,14 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn media_waste(&self) -> Result<Vec<String>, Error> {
+        if self.noted_waste().await?.is_empty() {
+            return Ok(Vec::new());
+        }
         self.ask(Request::Waste(WasteWrite::Sort)).await?;
+        self.noted_waste().await
+    }
+
+    async fn noted_waste(&self) -> Result<Vec<String>, Error> {
         self.read(move |db| async move {
             let sql = "select sha256 from media_waste order by sha256 limit $1";
             let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [AT_ONCE.into()]);

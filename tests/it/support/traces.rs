@@ -5,11 +5,17 @@ use std::path::{Path, PathBuf};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use super::app::TestApp;
+use super::database::Database;
 
 /// Where any of these texts is found: the text and the place.
 pub(crate) async fn traces(test: &TestApp, texts: &[&str]) -> Vec<String> {
-    let mut places = contents_of_database(test).await;
-    places.extend(files(test.folder()).into_iter().map(|path| {
+    traces_in(&test.database, test.folder(), texts).await
+}
+
+/// The same, in this database and below this folder.
+pub(crate) async fn traces_in(database: &Database, folder: &Path, texts: &[&str]) -> Vec<String> {
+    let mut places = contents(database).await;
+    places.extend(files(folder).into_iter().map(|path| {
         let bytes = std::fs::read(&path).unwrap();
         (path.display().to_string(), bytes)
     }));
@@ -26,14 +32,14 @@ pub(crate) async fn traces(test: &TestApp, texts: &[&str]) -> Vec<String> {
     found
 }
 
-async fn contents_of_database(test: &TestApp) -> Vec<(String, Vec<u8>)> {
-    if let Some(file) = test.database.url.strip_prefix("sqlite://") {
+async fn contents(database: &Database) -> Vec<(String, Vec<u8>)> {
+    if let Some(file) = database.url.strip_prefix("sqlite://") {
         let file = file.split('?').next().unwrap();
         let whole = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{file}{end}")));
         let read = |path: PathBuf| (path.display().to_string(), std::fs::read(&path).unwrap_or_default());
         return whole.into_iter().map(read).collect();
     }
-    let db = test.database.connect().await;
+    let db = database.connect().await;
     let query = async |sql: String| {
         let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
         rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap()).collect::<Vec<String>>()
