@@ -131,7 +131,7 @@ pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {
-    serde_json::from_str(&event.payload)
+    serde_json::from_str(event.payload.as_deref().unwrap_or_default())
         .map_err(|error| Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id)))
 }
 

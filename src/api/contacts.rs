@@ -12,14 +12,38 @@ use super::view::ContactView;
 use crate::domain::consent::{By, Change, Scope};
 use crate::domain::ids::ContactId;
 use crate::store::Store;
-use crate::store::read::StoredContact;
+use crate::store::read::{ContactFilter, StoredContact};
+
+const PARAMS: [&str; 8] =
+    ["name", "phone", "user_id", "opted_out", "marketing_opted_out", "order", "limit", "cursor"];
 
 /// Handler: a page of people, newest first.
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("contacts", &params)?;
-    let rows = store.list_contacts(window.page()).await?;
-    Ok(window.answer::<_, ContactView>(&request, &params, rows, |row| row.id.0))
+    let filter = ContactFilter {
+        name: params.parsed("name", "the beginning of a name", |text| {
+            (!text.trim().is_empty()).then(|| text.to_owned())
+        })?,
+        phone: params.parsed(
+            "phone",
+            "the first digits of a phone number, with the country code",
+            beginning,
+        )?,
+        user_id: params.text("user_id"),
+        opted_out: params.flag("opted_out")?,
+        marketing_opted_out: params.flag("marketing_opted_out")?,
+    };
+    let found = store.list_contacts(filter, window.page()).await?;
+    Ok(window.answer::<_, ContactView>(&request, &params, found, |row| row.id.0))
+}
+
+/// The digits of the beginning of a phone number, as people write it.
+fn beginning(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
 }
 
 /// Handler: one person; where they turned out to be another one, that one.

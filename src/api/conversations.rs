@@ -1,4 +1,4 @@
-//! `GET /api/whatsapp/conversations` and `/conversations/{id}`, and what an operator can ask of one: `POST …/handoff`,
+//! `GET /api/whatsapp/conversations`, `/conversations/{id}` and `/conversations/{id}/messages`, and what an operator can ask of one: `POST …/handoff`,
 //! `…/release`, `…/reset`.
 
 use actix_web::http::header::LOCATION;
@@ -11,13 +11,16 @@ use super::idempotency::IdempotencyKey;
 use super::page::Window;
 use super::params::Params;
 use super::problem::Problem;
-use super::view::ConversationView;
+use super::view::{ConversationView, ConversationWithSession, MessageView};
 use crate::clock::{HOUR, Millis, SECOND};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Fields;
-use crate::store::read::{Page, StoredConversation};
+use crate::store::read::{ConversationFilter, MessageFilter, Order, StoredConversation};
 use crate::store::{Store, Target};
+
+const PARAMS: [&str; 8] =
+    ["contact", "phone_number_id", "state", "handed_off", "active_since", "order", "limit", "cursor"];
 
 /// The longest hand-off that ends by itself.
 const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
@@ -38,13 +41,20 @@ struct Moved {
 
 /// Handler: a page of conversations, the newest begun first.
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("conversations", &params)?;
-    let rows = store.list_conversations(None, window.page()).await?;
-    Ok(window.answer::<_, ConversationView>(&request, &params, rows, |row| row.id.0))
+    let filter = ConversationFilter {
+        who: params.contact()?,
+        phone_number_id: params.text("phone_number_id"),
+        state: params.text("state"),
+        handed_off: params.flag("handed_off")?,
+        active_since: params.time("active_since")?,
+    };
+    let found = store.list_conversations(filter, window.page()).await?;
+    Ok(window.answer::<_, ConversationView>(&request, &params, found, |row| row.id.0))
 }
 
-/// Handler: one conversation; 308 where it became part of another one.
+/// Handler: one conversation, with what its flow remembers; 308 where it became part of another one.
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -53,11 +63,35 @@ pub(super) async fn one(
     Params::of(&request, &[])?;
     let row = find(&store, &id).await?;
     if let Some(into) = row.merged_into {
-        let moved = Moved { id: row.id, merged_into: into };
-        let location = request.path().replace(&row.id.to_string(), &into.to_string());
-        return Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).json(moved));
+        return Ok(moved(&request, row.id, into));
     }
-    Ok(HttpResponse::Ok().json(ConversationView::from(row)))
+    let session = store.find_session(row.id).await?;
+    Ok(HttpResponse::Ok().json(ConversationWithSession::new(row, session)))
+}
+
+/// Handler: a page of what was said in one conversation, the oldest first; 308 where it became part of another one.
+pub(super) async fn transcript(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    let params = Params::of(&request, &["order", "limit", "cursor"])?;
+    let row = find(&store, &id).await?;
+    if let Some(into) = row.merged_into {
+        return Ok(moved(&request, row.id, into));
+    }
+    let window = Window::ordered(&format!("messages of {}", row.id), &params, Order::OldestFirst)?;
+    let filter = MessageFilter { conversation: Some(row.id), ..MessageFilter::default() };
+    let found = store.list_messages(filter, window.page()).await?;
+    Ok(window.answer::<_, MessageView>(&request, &params, found, |row| row.position))
+}
+
+/// Where a conversation is now.
+fn moved(request: &HttpRequest, id: ConversationId, into: ConversationId) -> HttpResponse {
+    let location = request.path().replace(&id.to_string(), &into.to_string());
+    HttpResponse::PermanentRedirect()
+        .insert_header((LOCATION, location))
+        .json(Moved { id, merged_into: into })
 }
 
 /// Handler: a person takes over, until the time in `{"until": "2027-01-31T18:00:00Z"}` or for `{"for_seconds": 7200}`; without
@@ -133,6 +167,5 @@ async fn ask(
 async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
     let unknown = || Problem::not_found("id", format!("there is no conversation `{id}`"));
     let known: ConversationId = id.parse().map_err(|_| unknown())?;
-    let rows = store.list_conversations(Some(known), Page { before: None, limit: 1 }).await?;
-    rows.into_iter().next().ok_or_else(unknown)
+    store.find_conversation(known).await?.ok_or_else(unknown)
 }

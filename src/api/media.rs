@@ -15,7 +15,7 @@ use crate::media::library::{Gift, Library, Refused};
 use crate::media::vault::VaultError;
 use crate::store::{MediaFilter, MediaState, Store, StoredMedia};
 
-const PARAMS: [&str; 6] = ["direction", "state", "type", "sha256", "limit", "cursor"];
+const PARAMS: [&str; 7] = ["direction", "state", "type", "sha256", "order", "limit", "cursor"];
 
 /// The list of files, to which one can be added.
 pub(super) fn collection(path: &str) -> Resource {
@@ -29,8 +29,8 @@ pub(super) fn collection(path: &str) -> Resource {
 async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("media", &params)?;
-    let rows = store.list_media(filter(&params)?, window.page()).await?;
-    Ok(window.answer::<_, MediaView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_media(filter(&params)?, window.page()).await?;
+    Ok(window.answer::<_, MediaView>(&request, &params, found, |row| row.id.0))
 }
 
 /// Handler: one file, without its content.

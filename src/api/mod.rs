@@ -144,6 +144,7 @@ fn routes(scope: actix_web::Scope) -> actix_web::Scope {
         .service(act("/whatsapp/contacts/{id}/opt-in", contacts::opt_in))
         .service(read("/whatsapp/conversations", conversations::list))
         .service(read("/whatsapp/conversations/{id}", conversations::one))
+        .service(read("/whatsapp/conversations/{id}/messages", conversations::transcript))
         .service(act("/whatsapp/conversations/{id}/handoff", conversations::hand_off))
         .service(act("/whatsapp/conversations/{id}/release", conversations::release))
         .service(act("/whatsapp/conversations/{id}/reset", conversations::reset))

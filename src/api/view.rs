@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
@@ -12,12 +12,13 @@ use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId}
 use crate::meta::failure::cause;
 use crate::store::read::{
     QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredEvent, StoredMessage,
+    StoredSession,
 };
 use crate::store::{MediaState, StoredMedia};
 
 /// A time as clients see it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time(Millis);
+pub(super) struct Time(pub(super) Millis);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -318,6 +319,45 @@ impl From<StoredConversation> for ConversationView {
     }
 }
 
+/// One conversation, with what its flow remembers.
+#[derive(Debug, Serialize)]
+pub(super) struct ConversationWithSession {
+    #[serde(flatten)]
+    conversation: ConversationView,
+    session: SessionView,
+}
+
+/// What a flow remembers of a conversation.
+#[derive(Debug, Serialize)]
+struct SessionView {
+    /// The flow that it is pinned to; `null` before its first turn.
+    flow: Option<FlowView>,
+    variables: Value,
+    /// How many inputs in a row were not understood.
+    misses: u64,
+    /// When the flow goes on although the person is silent.
+    waits_until: Option<Time>,
+}
+
+#[derive(Debug, Serialize)]
+struct FlowView {
+    hash: String,
+    name: Option<String>,
+}
+
+impl ConversationWithSession {
+    pub(super) fn new(conversation: StoredConversation, session: Option<StoredSession>) -> Self {
+        let snapshot = session.as_ref().and_then(|session| session.snapshot.clone()).unwrap_or_default();
+        let variables = snapshot.get("vars").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        let misses = snapshot.get("misses").and_then(Value::as_u64).unwrap_or(0);
+        let waits_until = session.as_ref().and_then(|session| session.waits_until).map(Time);
+        let flow = session.filter(|session| !session.flow_hash.is_empty());
+        let flow = flow.map(|session| FlowView { hash: session.flow_hash, name: session.flow_name });
+        let session = SessionView { flow, variables, misses, waits_until };
+        Self { conversation: conversation.into(), session }
+    }
+}
+
 /// An accepted event, in the list of them: without its payload, which can be megabytes.
 #[derive(Debug, Serialize)]
 pub(super) struct EventView {
@@ -359,7 +399,7 @@ pub(super) struct EventWithPayload {
 
 impl From<StoredEvent> for EventWithPayload {
     fn from(mut row: StoredEvent) -> Self {
-        let text = std::mem::take(&mut row.payload);
+        let text = row.payload.take().unwrap_or_default();
         let payload = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Self { event: row.into(), payload }
     }

@@ -11,10 +11,20 @@ use super::problem::Problem;
 use super::view::{EventView, EventWithPayload};
 use crate::domain::ids::{ConversationId, EventId};
 use crate::store::Store;
-use crate::store::read::{Page, StoredEvent};
+use crate::store::read::{EVENT_STATES, EventFilter, StoredEvent};
 
-/// The states of an event.
-const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
+const PARAMS: [&str; 10] = [
+    "state",
+    "type",
+    "conversation",
+    "phone_number_id",
+    "reason",
+    "since",
+    "until",
+    "order",
+    "limit",
+    "cursor",
+];
 
 #[derive(Serialize)]
 struct TakenUp {
@@ -25,13 +35,21 @@ struct TakenUp {
 
 /// Handler: a page of events, newest first.
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["state", "limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("webhooks", &params)?;
-    let state = params.parsed("state", &format!("one of `{}`", STATES.join("`, `")), |text| {
-        STATES.contains(&text).then(|| text.to_owned())
-    })?;
-    let rows = store.list_events(state, window.page()).await?;
-    Ok(window.answer::<_, EventView>(&request, &params, rows, |row| row.id.0))
+    let states = EVENT_STATES.join("`, `");
+    let filter = EventFilter {
+        state: params.parsed("state", &format!("one of `{states}`"), |text| {
+            EVENT_STATES.contains(&text).then(|| text.to_owned())
+        })?,
+        kind: params.text("type"),
+        conversation: params.conversation()?,
+        phone_number_id: params.text("phone_number_id"),
+        reason: params.text("reason"),
+        times: params.times()?,
+    };
+    let found = store.list_events(filter, window.page()).await?;
+    Ok(window.answer::<_, EventView>(&request, &params, found, |row| row.id.0))
 }
 
 /// Handler: one event, with its payload.
@@ -64,8 +82,5 @@ pub(super) async fn retry(
 async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {
     let unknown = || Problem::not_found("id", format!("there is no event `{id}`"));
     let known: EventId = id.parse().map_err(|_| unknown())?;
-    // The first row at or below the id is the event, or there is none with that id.
-    let page = Page { before: Some(known.0.saturating_add(1)), limit: 1 };
-    let row = store.list_events(None, page).await?.into_iter().next();
-    row.filter(|row| row.id == known).ok_or_else(unknown)
+    store.find_event_by_id(known).await?.ok_or_else(unknown)
 }

@@ -13,4 +13,5 @@ pub mod ids;
 pub mod inbound;
 pub mod leaving;
 pub mod outbound;
+pub mod search;
 pub mod window;

@@ -11,6 +11,7 @@ use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::store::activity::{self, Wrote};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
@@ -37,6 +38,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut messages = Vec::new();
     let mut files = Vec::new();
     let mut news = Vec::new();
+    let mut open = Vec::new();
     let mut wrote = Vec::new();
     let mut preferences = Vec::new();
     let mut dispatches = Vec::new();
@@ -57,8 +59,10 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }
                     if message.content.opens_window() {
-                        wrote.push(line.conversation.0);
+                        open.push(line.conversation.0);
                     }
+                    let (conversation, contact) = (line.conversation.0, line.contact.0);
+                    wrote.push(Wrote { conversation, contact, phone_number_id });
                     scope.tally.add(phone_number_id, "in", 1);
                     scope.tally.add(phone_number_id, &format!("in:{}", message.content.kind()), 1);
                 }
@@ -96,7 +100,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             );
         }
     }
-    gate::release(scope, &wrote).await?;
+    gate::release(scope, &open).await?;
+    activity::count(scope, &wrote).await?;
+    scope.after.said |= !messages.is_empty();
     finish_waits(scope, &all).await?;
     if !dispatches.is_empty() {
         scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
@@ -310,5 +316,7 @@ fn message_row(
         failed_at: Set(None),
         resend_of: Set(None),
         resent_as: Set(None),
+        // The id is given within the transaction that commits it.
+        position: Set(event),
     }
 }

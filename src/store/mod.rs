@@ -23,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
+mod activity;
 mod batch;
 mod bulk;
 mod connect;
@@ -38,6 +39,7 @@ mod merge;
 mod queue;
 pub mod read;
 mod recovery;
+mod search;
 mod sql;
 mod statuses;
 mod turn;
@@ -48,6 +50,7 @@ mod writer;
 pub use counters::response_bucket_ms;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
+pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
     QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
@@ -108,6 +111,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     readers: DatabaseConnection,
+    /// For lists: one that takes long holds up other lists and nothing else.
+    lists: DatabaseConnection,
     flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
@@ -129,6 +134,8 @@ pub(crate) struct Gauge {
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
     failing: AtomicBool,
+    /// Whether there may be messages whose words are not kept yet.
+    unfollowed: AtomicBool,
 }
 
 impl Store {
@@ -149,6 +156,7 @@ impl Store {
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
+        gauge.unfollowed.store(true, Ordering::Relaxed);
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
@@ -163,6 +171,7 @@ impl Store {
         tokio::spawn(writer.run(waiting));
         let store = Self(Arc::new(Inner {
             readers: connections.readers,
+            lists: connections.lists,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
             jobs,
@@ -172,6 +181,7 @@ impl Store {
             ids,
         }));
         store.recount().await?;
+        tokio::spawn(search::follow(Arc::downgrade(&store.0), store.0.clock.clone()));
         Ok((store, hinted))
     }
 
@@ -238,6 +248,14 @@ impl Store {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         self.on_its_runtime(read(self.0.readers.clone())).await
+    }
+
+    async fn list<T, F>(&self, read: impl FnOnce(DatabaseConnection) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.on_its_runtime(read(self.0.lists.clone())).await
     }
 
     /// Runs a read on the runtime that the connections belong to.

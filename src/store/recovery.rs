@@ -151,8 +151,16 @@ impl Store {
 /// The highest id that any table holds.
 pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
     let mut highest = 0;
-    let columns =
-        ["webhook.id", "message.id", "session.id", "contact.id", "attempt.id", "queue.position", "media.id"];
+    let columns = [
+        "webhook.id",
+        "message.id",
+        "message.position",
+        "session.id",
+        "contact.id",
+        "attempt.id",
+        "queue.position",
+        "media.id",
+    ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;

@@ -5,7 +5,6 @@
 pub(crate) mod alias;
 pub(crate) mod attempt;
 pub(crate) mod contact;
-pub(crate) mod counter;
 pub(crate) mod flow;
 pub(crate) mod media;
 pub(crate) mod media_upload;
