@@ -121,18 +121,18 @@ impl Way {
         for one in self.on.iter().chain(conditions) {
             all.and(one);
         }
+        // An expression in place of the column keeps a database from walking the whole table in this order.
+        let key = if self.few { format!("{} + 0", self.key) } else { self.key.to_owned() };
         for (bound, sign) in [(within.low, ">="), (within.high, "<=")] {
             if let Some(bound) = bound {
-                all.and(&Clause::new(format!("{} {sign} ?", self.key), [bound.into()]));
+                all.and(&Clause::new(format!("{key} {sign} ?"), [bound.into()]));
             }
         }
         let wanted = if all.text.is_empty() { String::new() } else { format!(" where {}", all.text) };
-        // An expression in place of the column keeps a database from walking the whole table in this order.
-        let order = if self.few { format!("{} + 0", self.key) } else { self.key.to_owned() };
         let direction = if within.falls { "desc" } else { "asc" };
         let numbers = [limit, skipped].map(|number| Value::from(i64::try_from(number).unwrap_or(i64::MAX)));
         let text = format!(
-            "select {} from {}{wanted} order by {order} {direction} limit ? offset ?",
+            "select {} from {}{wanted} order by {key} {direction} limit ? offset ?",
             self.key, self.from
         );
         Clause::new(text, all.values.into_iter().chain(numbers))
