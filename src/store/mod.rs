@@ -47,7 +47,7 @@ mod types;
 mod write;
 mod writer;
 
-pub use counters::response_bucket_ms;
+pub use counters::{response_bucket, response_bucket_ms};
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};

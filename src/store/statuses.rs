@@ -254,10 +254,7 @@ fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> 
             message.error = serde_json::to_string(failure).ok();
         }
     }
-    if matches!(
-        status,
-        Status::Accepted | Status::Sent | Status::Delivered | Status::Read | Status::Played
-    ) {
+    if matches!(status, Status::Accepted | Status::Sent | Status::Delivered | Status::Read | Status::Played) {
         // Meta has it by now, though it may tell so before our own request is answered.
         message.accepted_at = message.accepted_at.or(Some(scope.now));
     }

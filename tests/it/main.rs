@@ -18,4 +18,5 @@ mod media;
 mod overload;
 mod passivation;
 mod recovery;
+mod statistics;
 mod store;
