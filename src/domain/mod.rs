@@ -4,6 +4,7 @@
 //! these types is valid: what Meta would refuse cannot be built ([`outbound`]), and a status never goes backwards
 //! ([`delivery`]).
 
+pub mod access;
 pub mod consent;
 pub mod contact;
 pub mod delivery;
@@ -14,4 +15,5 @@ pub mod inbound;
 pub mod leaving;
 pub mod outbound;
 pub mod search;
+pub mod template;
 pub mod window;
