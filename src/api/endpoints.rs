@@ -99,6 +99,7 @@ endpoints! {
     Admin contacts::erase;
     Read conversations::list;
     Read conversations::one;
+    Read conversations::transcript;
     Operate conversations::hand_off;
     Operate conversations::release;
     Operate conversations::reset;

@@ -27,6 +27,8 @@ pub(crate) struct Aftermath {
     /// Conversations for which none is held any more.
     pub(crate) released: Vec<i64>,
     pub(crate) learnt: Vec<Learnt>,
+    /// Whether messages were written.
+    pub(crate) said: bool,
     pub(crate) notes: Vec<Note>,
     /// Until when the last of the tombstones that were written stands.
     pub(crate) buried_until: Millis,

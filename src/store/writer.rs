@@ -30,7 +30,7 @@ use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
     TokenPause, Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
+use crate::store::{accept, consent, gate, media, pauses, queue, recovery, search, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -65,6 +65,8 @@ pub(crate) enum Request {
     Writes(Vec<SqlWrite>),
     /// Something about files.
     Media(MediaWrite),
+    /// Keep the words of messages that came since the last time.
+    Follow,
     /// What Meta's list of templates says.
     Templates(TemplateList),
     /// Something about API keys.
@@ -217,9 +219,10 @@ impl Writer {
             ..TransactionOptions::default()
         };
         let tx = self.db.begin_with_options(options).await?;
+        let now = self.clock.now();
         let mut scope = Scope {
             tx: &tx,
-            now: self.clock.now(),
+            now,
             ids: &self.ids,
             directory: &mut self.directory,
             open_lanes: &self.open_lanes,
@@ -228,12 +231,10 @@ impl Writer {
             erased: &self.erased,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             after: Aftermath::default(),
-            tally: Tally::default(),
+            tally: Tally::at(now),
         };
         let applied = match apply(&mut scope, jobs).await {
-            Ok(replies) => {
-                scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from)
-            }
+            Ok(replies) => scope.tally.write(scope.tx).await.map(|()| replies).map_err(Abort::from),
             Err(abort) => Err(abort),
         };
         let after = scope.after;
@@ -276,6 +277,9 @@ impl Writer {
         self.held.extend(after.held);
         self.erased.until = self.erased.until.max(after.buried_until);
         self.erased.marked |= after.marked;
+        if after.said {
+            self.gauge.unfollowed.store(true, Ordering::Relaxed);
+        }
         match after.open_counted {
             Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
@@ -355,6 +359,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 }
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
+            Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Key(write) => *reply = keys::write(scope, write).await?,
             Request::Erase(write) => *reply = erase::write(scope, write).await?,

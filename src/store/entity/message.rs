@@ -31,6 +31,7 @@ pub struct Model {
     pub resend_of: Option<i64>,
     pub resent_as: Option<i64>,
     pub media_id: Option<i64>,
+    pub position: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn place_of(&self, contact: ContactId) -> Result<Option<Place>, Error> {
-        self.read(move |db| async move {
+        self.list(move |db| async move {
             let one = "select coalesce(merged_into, id) from contact where id in ({ids})";
             let Some(contact) = numbers(&db, one, &[contact.0]).await?.first().copied() else { return Ok(None) };
             let all = "select id from contact where id in ({ids}) union select id from contact where merged_into in ({ids})";
@@ -106,7 +106,7 @@ impl Store {
         after: i64,
     ) -> Result<(Vec<Line>, Option<i64>), Error> {
         let place = place.clone();
-        self.read(move |db| async move {
+        self.list(move |db| async move {
             Ok(match part {
                 Part::Person => (person(&db, &place).await?, None),
                 Part::Messages => messages(&db, &place, after).await?,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Value};
 
 use crate::store::batch::Scope;
-use crate::store::bulk;
+use crate::store::{bulk, search};
 use crate::store::entity::media;
 use crate::store::privacy::tombstone::{self, Grave};
 
@@ -15,6 +15,9 @@ pub(crate) struct Doomed {
     pub(crate) id: i64,
     pub(crate) is_inbound: bool,
     pub(crate) wamid: Option<String>,
+    /// Its place in the order of commits, and what it says: by these it is found by its words.
+    pub(crate) position: i64,
+    pub(crate) body: Option<String>,
     /// The file of ours that it took along.
     pub(crate) media: Option<i64>,
 }
@@ -51,6 +54,8 @@ pub(crate) async fn messages(
         scope.after.open_delta -= i64::from(state == "accepted");
         keys.push(key);
     }
+    let texts = doomed.iter().filter_map(|message| Some((message.position, message.body.clone()?)));
+    search::forget(scope, &texts.collect::<Vec<_>>()).await?;
     let said = bulk::with_ids(scope.tx, "delete from message where id in ({ids})", &[], &ids).await?;
 
     let mut given = 0;

@@ -29,7 +29,7 @@ impl Store {
     /// When the database cannot be read.
     pub async fn find_traces(&self, ids: &[String], after: i64) -> Result<(Vec<Found>, Option<i64>), Error> {
         let ids = ids.to_vec();
-        self.read(move |db| async move {
+        self.list(move |db| async move {
             let last = last_of_part(&db, after).await?;
             let mut found = Vec::new();
             if !ids.is_empty() {

@@ -22,7 +22,7 @@ enum Fate {
 
 use Fate::{Goes, IsTakenOut, NamesNobody};
 
-const TABLES: [(&str, Fate, &str); 26] = [
+const TABLES: [(&str, Fate, &str); 29] = [
     ("alias", Goes, "contact_id kind value"),
     (
         "api_key",
@@ -35,10 +35,11 @@ const TABLES: [(&str, Fate, &str); 26] = [
     (
         "contact",
         Goes,
-        "created_at id marketing_changed_at marketing_opted_out_at marketing_opted_out_by merged_into name opted_out_at \
+        "created_at id marketing_changed_at marketing_opted_out_at marketing_opted_out_by merged_into name name_key opted_out_at \
          opted_out_by parent_user_id updated_at user_id username wa_id",
     ),
     ("counter", NamesNobody, "hour name phone_number_id value"),
+    ("counter_day", NamesNobody, "day name phone_number_id value"),
     // The flow's `on_erase` says so.
     ("defects", Goes, "customer_phone description id media_id number order_number reported_at status"),
     // The ids are there while it goes on.
@@ -48,6 +49,7 @@ const TABLES: [(&str, Fate, &str); 26] = [
         "contact_id conversations done_at events files id ids messages reason state wanted_at",
     ),
     ("flow", NamesNobody, "first_used_at hash name source"),
+    ("follower", NamesNobody, "name position"),
     (
         "media",
         Goes,
@@ -60,7 +62,7 @@ const TABLES: [(&str, Fate, &str); 26] = [
         "message",
         Goes,
         "accepted_at body contact_id content conversation_id created_at delivered_at direction error error_code event_id \
-         failed_at id kind media_id phone_number_id pricing read_at reply_to resend_of resent_as sent_at shard status wamid",
+         failed_at id kind media_id phone_number_id position pricing read_at reply_to resend_of resent_as sent_at shard status wamid",
     ),
     // Keyed hashes.
     (
@@ -82,12 +84,14 @@ const TABLES: [(&str, Fate, &str); 26] = [
          position priority reason shard state waited_ms",
     ),
     ("salt", NamesNobody, "id value"),
+    // The words that nobody else said.
+    ("search_word", IsTakenOut, "word"),
     ("seaql_migrations", NamesNobody, "applied_at version"),
     ("sequence", NamesNobody, "name value"),
     (
         "session",
         Goes,
-        "contact_id created_at flow_hash handed_off handed_off_until id last_inbound_at merged_into phone_number_id shard \
+        "active_at contact_id created_at flow_hash handed_off handed_off_until id last_inbound_at merged_into phone_number_id shard \
          snapshot state timer_generation updated_at version",
     ),
     (
@@ -107,6 +111,15 @@ const TABLES: [(&str, Fate, &str); 26] = [
         "accepted_at attempts conversation_id dedupe_key done_at id kind payload phone_number_id reason shard state wamid",
     ),
 ];
+
+/// Where SQLite keeps its index of words, and where PostgreSQL does.
+const SQLITE: [(&str, Fate, &str); 4] = [
+    ("search", Goes, "words"),
+    ("search_config", NamesNobody, "k v"),
+    ("search_data", Goes, "block id"),
+    ("search_idx", Goes, "pgno segid term"),
+];
+const POSTGRES: [(&str, Fate, &str); 1] = [("search", Goes, "position words")];
 
 /// Every table, with its columns in the order of their names.
 async fn schema(database: &Database) -> BTreeMap<String, String> {
