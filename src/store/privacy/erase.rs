@@ -373,28 +373,18 @@ async fn unname(scope: &Scope<'_>, ids: &[&str]) -> Result<(), DbErr> {
 async fn part(scope: &mut Scope<'_>, id: i64) -> Result<bool, DbErr> {
     let Some(order) = erasure::Entity::find_by_id(id).one(scope.tx).await? else { return Ok(false) };
     let conversations: Vec<i64> = list(order.conversations.as_deref());
-    let rows: Vec<(i64, String, Option<String>, Option<i64>, i64, Option<String>)> = message::Entity::find()
-        .select_only()
-        .columns([
-            message::Column::Id,
-            message::Column::Direction,
-            message::Column::Wamid,
-            message::Column::MediaId,
-            message::Column::Position,
-            message::Column::Body,
-        ])
+    let rows = message::Entity::find()
         .filter(message::Column::ConversationId.is_in(conversations.iter().copied()))
         .limit(MESSAGES_AT_ONCE)
-        .into_tuple()
         .all(scope.tx)
         .await?;
-    let doomed = rows.into_iter().map(|(id, direction, wamid, media, position, body)| Doomed {
-        id,
-        is_inbound: direction == "in",
-        wamid,
-        media,
-        position,
-        body,
+    let doomed = rows.into_iter().map(|row| Doomed {
+        id: row.id,
+        is_inbound: row.direction == "in",
+        wamid: row.wamid,
+        media: row.media_id,
+        position: row.position,
+        body: row.body,
     });
     let doomed: Vec<Doomed> = doomed.collect();
     let mut removed = remove::messages(scope, &doomed, true).await?;

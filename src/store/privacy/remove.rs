@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Value};
 
 use crate::store::batch::Scope;
-use crate::store::{bulk, search};
 use crate::store::entity::media;
 use crate::store::privacy::tombstone::{self, Grave};
+use crate::store::{bulk, search};
 
 /// A message that goes.
 #[derive(Debug, Clone)]
