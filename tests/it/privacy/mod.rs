@@ -13,7 +13,7 @@ use switchboard::app::Parts;
 use switchboard::clock::Clock;
 use switchboard::config::Config;
 use switchboard::flow::{Flow, Functions};
-use switchboard::sandbox::{DemoPhone, Limits, LocalMeta, Media, Outcome, Rule, Settings, Status, Times};
+use switchboard::sandbox::{DemoPhone, Limits, LocalMeta, Media, Outcome, Rule, Settings, Side, Status, Times};
 use switchboard::store::demo;
 
 use crate::support::app::{API_KEY, TestApp, replies};
@@ -274,8 +274,9 @@ on_both!(an_export_holds_everything_and_an_erased_person_leaves_nothing, |databa
     let said = test.replies(ADA).len();
     assert_eq!(post().await, 200);
     let _ = test.meta.open(ADA);
-    let wamids: Vec<String> = test.meta.transcript(ADA).into_iter().map(|entry| entry.wamid).collect();
-    wamids.iter().for_each(|wamid| _ = test.meta.post_status(wamid, Status::Failed, Some(131_026)));
+    for entry in test.meta.transcript(ADA).into_iter().filter(|entry| entry.from == Side::Business) {
+        assert!(test.meta.post_status(&entry.wamid, Status::Failed, Some(131_026)));
+    }
     test.quiet().await;
     let left = left_of(&test, &marks).await;
     assert!(left.is_empty(), "{left:#?}");
