@@ -113,6 +113,7 @@ endpoints! {
     Read webhooks::list;
     Read webhooks::one;
     Operate webhooks::retry;
+    Operate webhooks::discard;
     Read stats::stats;
 
     Admin keys::list;
