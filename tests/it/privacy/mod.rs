@@ -13,7 +13,9 @@ use switchboard::app::Parts;
 use switchboard::clock::Clock;
 use switchboard::config::Config;
 use switchboard::flow::{Flow, Functions};
-use switchboard::sandbox::{DemoPhone, Limits, LocalMeta, Media, Outcome, Rule, Settings, Side, Status, Times};
+use switchboard::sandbox::{
+    DemoPhone, Limits, LocalMeta, Media, Outcome, Rule, Settings, Side, Status, Times,
+};
 use switchboard::store::demo;
 
 use crate::support::app::{API_KEY, TestApp, replies};
