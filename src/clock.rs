@@ -141,6 +141,13 @@ impl Ids {
         self.next_block(1)
     }
 
+    /// The first id that can be given at the moment `at`: whatever was given before is lower, but for ids that were borrowed
+    /// from the next moment.
+    #[must_use]
+    pub fn first_at(at: Millis) -> i64 {
+        at.max(0) << ID_SEQUENCE_BITS
+    }
+
     /// The first of `count` ids in a row.
     #[must_use]
     pub fn next_block(&self, count: usize) -> i64 {

@@ -271,6 +271,7 @@ impl Running {
         beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
         beside.spawn(keeper::keep(keeper));
         beside.spawn(people.eraser.clone().attend());
+        beside.spawn(people.retention(config).keep());
         beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));

@@ -2,6 +2,7 @@
 //! for where no server runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Parts;
 use crate::config::Config;
@@ -9,7 +10,8 @@ use crate::flow::Flow;
 use crate::media::vault::Vault;
 use crate::privacy::erase::Eraser;
 use crate::privacy::export::Exporter;
-use crate::store::Store;
+use crate::privacy::retention::Retention;
+use crate::store::{Prunable, Store};
 
 /// What the flows say of the business's own tables.
 pub struct Statements {
@@ -40,6 +42,8 @@ pub struct People {
     pub eraser: Eraser,
     /// Who shows them what is kept.
     pub exporter: Exporter,
+    store: Store,
+    vault: Vault,
 }
 
 impl People {
@@ -48,6 +52,31 @@ impl People {
         Self {
             eraser: Eraser::new(store.clone(), vault.clone(), statements.on_erase),
             exporter: Exporter::new(store.clone(), vault.clone(), statements.on_export),
+            store: store.clone(),
+            vault: vault.clone(),
+        }
+    }
+
+    /// Who lets go of what is old.
+    pub(super) fn retention(&self, config: &Config) -> Retention {
+        let kept = &config.retention;
+        // A raw event says what its message says: it is not kept longer.
+        let events = [kept.events, kept.messages].into_iter().flatten().min();
+        let kinds = [
+            (Prunable::Messages, kept.messages),
+            (Prunable::Events, events),
+            (Prunable::Files, kept.files),
+            (Prunable::Attempts, kept.attempts),
+            (Prunable::Audit, kept.audit),
+            (Prunable::Keys, kept.keys),
+            (Prunable::Hours, kept.hours),
+            (Prunable::Tombstones, Some(Duration::ZERO)),
+        ];
+        Retention {
+            store: self.store.clone(),
+            vault: self.vault.clone(),
+            kept_for: kinds.into_iter().filter_map(|(kind, kept_for)| Some((kind, kept_for?))).collect(),
+            pause: kept.pause,
         }
     }
 

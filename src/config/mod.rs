@@ -37,7 +37,7 @@ pub use serve::Missing;
 pub use source::Source;
 pub use table::{
     Api, Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
-    Privacy,
+    Privacy, Retention,
 };
 
 use file::{File, Given};

@@ -109,6 +109,25 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> Rule<Duration> {
     )
 }
 
+/// A time span in human form, which may have days of 24 hours.
+pub(super) fn days(range: RangeInclusive<Duration>) -> Rule<Duration> {
+    let show = |span: &Duration| {
+        let hours = span.as_secs() / 3_600;
+        if hours.is_multiple_of(24) && span.as_secs().is_multiple_of(3_600) {
+            format!("{}d", hours / 24)
+        } else {
+            SpanPrinter::new().unsigned_duration_to_string(span)
+        }
+    };
+    let allowed = format!("{} to {}, written like 8d, 12w or 400d", show(range.start()), show(range.end()));
+    let read = |text: &str| {
+        let span = SpanParser::new().parse_span(text).ok()?;
+        let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+        Duration::try_from(span).ok()
+    };
+    Rule::new(allowed, move |text| read(text).filter(|span| range.contains(span)), show)
+}
+
 const KIB: usize = 1024;
 /// One mebibyte in bytes.
 pub(super) const MIB: usize = KIB * KIB;

@@ -26,6 +26,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+/// As long as Meta repeats an event, and a day more. Source: Meta, webhooks, "Retry", 2026.
+const EVENTS_KEPT: Duration = Duration::from_hours(8 * 24);
+const CENTURY: Duration = Duration::from_hours(36_525 * 24);
 
 settings! { Config:
 
@@ -53,6 +56,8 @@ struct Config {
     pub api: Api;
     /// Files that people send and are sent.
     pub media: Media;
+    /// How long what is kept.
+    pub retention: Retention;
     /// What is kept of people who are no more.
     pub privacy: Privacy;
     /// The limits.
@@ -144,6 +149,27 @@ struct Media in media {
     /// How long the transfer of one file may take.
     transfer_timeout: Duration = "5m", "SWITCHBOARD_MEDIA_TRANSFER_TIMEOUT",
         rule::duration(10 * MILLISECOND..=HOUR);
+}
+
+/// How long what is kept. What is unfinished is kept whatever its age; what has no time here is kept for ever.
+struct Retention in retention {
+    /// Raw events that are done with, and with them idempotency keys. Never longer than messages. Meta repeats an event for 7
+    /// days, so they cannot be kept for less than 8.
+    events: Option<Duration> = "30d", "SWITCHBOARD_RETENTION_EVENTS", rule::days(EVENTS_KEPT..=CENTURY).optional();
+    /// Messages, with their files and attempts.
+    messages: Option<Duration> = "", "SWITCHBOARD_RETENTION_MESSAGES", rule::days(EVENTS_KEPT..=CENTURY).optional();
+    /// Contents of files, that people sent or that were given to be sent.
+    files: Option<Duration> = "", "SWITCHBOARD_RETENTION_FILES", rule::days(DAY..=CENTURY).optional();
+    /// Failed attempts to send.
+    attempts: Option<Duration> = "90d", "SWITCHBOARD_RETENTION_ATTEMPTS", rule::days(DAY..=CENTURY).optional();
+    /// The audit log.
+    audit: Option<Duration> = "", "SWITCHBOARD_RETENTION_AUDIT", rule::days(DAY..=CENTURY).optional();
+    /// API keys that are revoked or have expired.
+    keys: Option<Duration> = "", "SWITCHBOARD_RETENTION_KEYS", rule::days(DAY..=CENTURY).optional();
+    /// Counts by the hour. Those by the day and of all time are kept for ever.
+    hours: Option<Duration> = "400d", "SWITCHBOARD_RETENTION_HOURS", rule::days(DAY..=CENTURY).optional();
+    /// The rest between two transactions of at most 500 rows, while nothing waits; ten times that while events do.
+    pause: Duration = "50ms", "SWITCHBOARD_RETENTION_PAUSE", rule::duration(MILLISECOND..=MINUTE);
 }
 
 /// What is kept of people who are no more.

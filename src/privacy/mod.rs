@@ -12,4 +12,5 @@
 
 pub mod erase;
 pub mod export;
+pub mod retention;
 mod waste;

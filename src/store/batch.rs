@@ -11,7 +11,7 @@ use crate::domain::ids::{KeyId, MediaId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
 use crate::store::privacy::tombstone;
-use crate::store::{Accepted, Claim, Deed, Erasure, Hint, Parted, Scrubbed, TurnReply};
+use crate::store::{Accepted, Claim, Deed, Erasure, Hint, Parted, Pruned, Scrubbed, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -81,6 +81,7 @@ pub(crate) enum Reply {
     Erasure(Option<Box<Erasure>>),
     Parted(Parted),
     Scrubbed(Scrubbed),
+    Pruned(Pruned),
 }
 
 /// Why a batch was not committed.

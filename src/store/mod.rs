@@ -56,7 +56,9 @@ pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
-pub use privacy::{Erasure, ErasureState, Found, HashKey, Line, Part, Parted, Place, Scrubbed};
+pub use privacy::{
+    Erasure, ErasureState, Found, HashKey, Line, Part, Parted, Place, Prunable, Pruned, Scrubbed,
+};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};

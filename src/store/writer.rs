@@ -23,6 +23,7 @@ use crate::store::directory::Directory;
 use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
 use crate::store::privacy::erase::{self, EraseWrite};
+use crate::store::privacy::retention::{self, Prune};
 use crate::store::privacy::waste::{self, WasteWrite};
 use crate::store::privacy::{scrub, tombstone};
 use crate::store::template::TemplateList;
@@ -76,6 +77,8 @@ pub(crate) enum Request {
     Erase(EraseWrite),
     /// What contents no file has any more.
     Waste(WasteWrite),
+    /// Some of what is too old to be kept goes.
+    Prune(Prune),
     /// Clean the files of the database of what was deleted.
     Scrub,
     /// What somebody did, of which nothing else is written.
@@ -366,6 +369,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Key(write) => *reply = keys::write(scope, write).await?,
             Request::Erase(write) => *reply = erase::write(scope, write).await?,
             Request::Waste(write) => *reply = waste::write(scope, write).await?,
+            Request::Prune(wanted) => *reply = retention::prune(scope, wanted).await?,
             Request::Scrub => {}
             Request::Note(_) => {}
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),

@@ -12,6 +12,7 @@ pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod redact;
 pub(crate) mod remove;
+pub(crate) mod retention;
 pub(crate) mod scrub;
 pub(crate) mod sweep;
 pub(crate) mod tombstone;
@@ -19,6 +20,7 @@ pub(crate) mod waste;
 
 pub use erase::{Erasure, ErasureState, Parted};
 pub use export::{Line, Part, Place};
+pub use retention::{Prunable, Pruned};
 pub use scrub::Scrubbed;
 pub use sweep::Found;
 pub use tombstone::HashKey;

@@ -1,6 +1,7 @@
 //! What people can ask of those who keep their data: to see all of it, and that it be no more.
 
 mod register;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
