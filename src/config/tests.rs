@@ -236,3 +236,15 @@ fn a_file_that_is_asked_for_has_to_be_there() {
     std::fs::write(&path, "listen = '127.0.0.1:9'\n").unwrap();
     assert_eq!(load(Some(&path), &|_| None).unwrap().listen.port(), 9);
 }
+
+#[test]
+fn events_are_kept_for_days_and_never_for_less_than_meta_repeats_them() {
+    let of = |text: &str| from_texts(&format!("[retention]\nevents = '{text}'\n"), &[]);
+    for (text, days) in [("8d", 8), ("2w", 14), ("192h", 8), ("400d", 400)] {
+        assert_eq!(of(text).unwrap().retention.events, Some(Duration::from_hours(24 * days)), "{text}");
+    }
+    for wrong in ["7d", "191h", "0", "soon", "-9d"] {
+        let refused = of(wrong).unwrap_err().to_string();
+        assert!(refused.contains("retention.events") && refused.contains("8d to "), "{refused}");
+    }
+}

@@ -13,7 +13,7 @@ use switchboard::store::Prunable;
 
 use super::{ADA, BO, echo, meta, says, send};
 use crate::support::app::TestApp;
-use crate::support::database::{Database, on_both};
+use crate::support::database::on_both;
 use crate::support::traces::traces;
 use crate::support::{until, wire};
 
