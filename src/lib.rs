@@ -13,6 +13,7 @@ pub mod config;
 pub mod connector;
 pub mod conversation;
 pub mod domain;
+pub mod feed;
 pub mod flow;
 pub mod media;
 pub mod meta;

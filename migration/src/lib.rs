@@ -16,6 +16,7 @@ mod m20261124_000007_identity;
 mod m20261126_000008_outcome;
 mod m20261126_000012_reads;
 mod m20261126_000013_statistics;
+mod m20261126_000014_live;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_outcome::Migration),
             Box::new(m20261126_000012_reads::Migration),
             Box::new(m20261126_000013_statistics::Migration),
+            Box::new(m20261126_000014_live::Migration),
         ]
     }
 }

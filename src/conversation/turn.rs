@@ -20,6 +20,7 @@ use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::domain::notice;
 use crate::domain::outbound::{Message, Priority};
 use crate::flow::{self, CallResult, Effect, Step, Transition};
 use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
@@ -228,7 +229,7 @@ async fn work_out(
             draft.clear_timer();
         }
     }
-    draft.finish()
+    draft.finish(memory)
 }
 
 impl Draft<'_> {
@@ -396,7 +397,24 @@ impl Draft<'_> {
         }
     }
 
-    fn finish(self) -> Result<(Turn, Memory), Error> {
+    /// How the conversation is other than `before`, for those who listen.
+    fn changes(&self, before: &Memory) -> Vec<notice::Change> {
+        let is_reset = matches!(&*self.event.input, Input::Command(Command::Reset));
+        let (was, is) = (&before.snapshot, &self.memory.snapshot);
+        let ended = was.state.is_some() && is.state.is_none() && !is.handed_off && !is_reset;
+        [
+            (is_reset, notice::Change::Reset),
+            (!was.handed_off && is.handed_off, notice::Change::HandedOff),
+            (was.handed_off && !is.handed_off, notice::Change::Released),
+            (ended, notice::Change::Ended),
+        ]
+        .into_iter()
+        .filter_map(|(holds, change)| holds.then_some(change))
+        .collect()
+    }
+
+    fn finish(self, before: &Memory) -> Result<(Turn, Memory), Error> {
+        let changes = self.changes(before);
         let Self { mut memory, event, identity_changed, messages, timer, writes, chosen, consent } = self;
         let session = &mut memory.session;
         session.version += 1;
@@ -419,6 +437,7 @@ impl Draft<'_> {
             writes,
             chosen,
             consent,
+            changes,
         };
         Ok((turn, memory))
     }

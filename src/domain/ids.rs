@@ -78,6 +78,11 @@ id!(
     MediaId, "med_"
 );
 
+id!(
+    /// Something that an outlet is told. A row of `delivery`.
+    DeliveryId, "dlv_"
+);
+
 impl ConversationId {
     /// The number of shards; fixed for ever, because every row keyed by conversation carries its shard.
     pub const SHARDS: i64 = 256;

@@ -9,8 +9,9 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
-use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::domain::notice;
 use crate::store::activity::{self, Wrote};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
@@ -55,6 +56,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             IncomingBody::Message { phone_number_id, message } => {
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
+                    scope.news.push(notice::News::Message(MessageId(candidate.id)));
                     if let Content::Media(file) = &message.content {
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }

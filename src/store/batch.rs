@@ -7,6 +7,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::clock::{Ids, Millis};
 use crate::domain::ids::{MediaId, MessageId};
+use crate::domain::notice::News;
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
 use crate::store::{Accepted, Claim, Hint, TurnReply};
@@ -28,6 +29,10 @@ pub(crate) struct Aftermath {
     /// Whether messages were written.
     pub(crate) said: bool,
     pub(crate) notes: Vec<Note>,
+    /// Whether there is something in the feed for those who listen.
+    pub(crate) told: bool,
+    /// Whether a delivery is to be made again.
+    pub(crate) again: bool,
 }
 
 /// Something to count in the metrics after the commit.
@@ -53,6 +58,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) claim_at_once: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
+    /// What those who listen are to be told, in order.
+    pub(crate) news: Vec<News>,
 }
 
 /// What a request came to, held back until the commit.

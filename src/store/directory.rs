@@ -13,6 +13,7 @@ use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::domain::notice::{self, News};
 use crate::store::batch::Scope;
 use crate::store::entity::{alias, contact, session, webhook};
 use crate::store::merge::Moved;
@@ -404,6 +405,7 @@ impl Lookup {
             active_at: Set(None),
         });
         scope.tally.add(number, "conversations", 1);
+        scope.news.push(News::Conversation(conversation, notice::Change::Started));
         Session {
             conversation,
             contact: ContactId(contact),

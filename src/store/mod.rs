@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use migration::MigratorTrait;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
@@ -29,9 +29,11 @@ mod bulk;
 mod connect;
 mod consent;
 mod counters;
+mod delivery;
 pub mod demo;
 mod directory;
 mod entity;
+mod feed;
 mod gate;
 mod identity;
 mod media;
@@ -48,6 +50,8 @@ mod write;
 mod writer;
 
 pub use counters::{response_bucket, response_bucket_ms};
+pub use delivery::{Delivery, DeliverySettle, DeliveryState};
+pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
@@ -134,6 +138,10 @@ pub(crate) struct Gauge {
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
     failing: AtomicBool,
+    /// Turns whenever there may be more in the feed, or `failing` has changed.
+    told: watch::Sender<u64>,
+    /// Turns whenever a delivery is to be made again.
+    again: watch::Sender<u64>,
     /// Whether there may be messages whose words are not kept yet.
     unfollowed: AtomicBool,
 }

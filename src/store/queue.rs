@@ -5,6 +5,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Va
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Refusal, Status};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::statuses::{self, Change, Gone};
@@ -91,7 +92,9 @@ async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, Db
 pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "update queue set state = 'dead' where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
     let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
-    close(scope, &rows)
+    let buried = close(scope, &rows)?;
+    scope.news.extend(buried.iter().map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
+    Ok(buried)
 }
 
 /// Takes messages out of the queue that will not be sent, in whatever state they wait.

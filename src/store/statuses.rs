@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, Que
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{message, webhook};
 use crate::store::{Hint, bulk, queue, text};
@@ -231,7 +232,9 @@ fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> 
     let before = of_rank(message.status);
     let mut status = before;
     let mut meta_failed = before == Status::Failed;
+    let mut told = Vec::new();
     for change in changes {
+        let is_later = status.merge(change.status) != status;
         status = status.merge(change.status);
         message.wamid = message.wamid.or_else(|| change.wamid.clone());
         let first_time = match change.status {
@@ -240,8 +243,15 @@ fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> 
             Status::Delivered => &mut message.delivered_at,
             Status::Read | Status::Played => &mut message.read_at,
             Status::GivenUp | Status::Failed => &mut message.failed_at,
-            Status::Received | Status::Queued | Status::Ambiguous => continue,
+            Status::Received | Status::Queued | Status::Ambiguous => {
+                told.extend(is_later.then_some((change.status, change.at)));
+                continue;
+            }
         };
+        // One that comes late is told too, but none twice.
+        if is_later || first_time.is_none() {
+            told.push((change.status, change.at));
+        }
         *first_time = first_time.or(Some(change.at));
         message.pricing = message.pricing.or_else(|| change.pricing.clone());
         // What Meta tells replaces what we made of it ourselves, whichever comes first.
@@ -258,6 +268,8 @@ fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> 
         // Meta has it by now, though it may tell so before our own request is answered.
         message.accepted_at = message.accepted_at.or(Some(scope.now));
     }
+    let id = MessageId(message.id);
+    scope.news.extend(told.into_iter().map(|(status, at)| notice::News::Status(id, status, at)));
     if status != before {
         for (status, by) in [(before, -1), (status, 1)] {
             let name = format!("status:{}", status.as_str());

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
 use crate::domain::delivery::Status;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
+use crate::domain::notice::News;
 use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
@@ -34,6 +35,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
         if let Some(change) = turn.consent {
             consent::change(scope, turn.session.contact, change, Some(turn.session.conversation)).await?;
         }
+        let conversation = turn.session.conversation;
+        scope.news.extend(turn.changes.iter().map(|change| News::Conversation(conversation, *change)));
         for (state, option) in &turn.chosen {
             scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
         }
@@ -147,6 +150,7 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             let position = scope.ids.next();
             messages.push(message_row(scope, turn, outgoing, position));
             rows.push(queue_row(scope, turn, outgoing, position, state));
+            scope.news.push(News::Message(outgoing.id));
             outbound.push(Outbound {
                 id: outgoing.id,
                 position,

@@ -101,7 +101,7 @@ impl Store {
         self.changed(Request::Retry(event)).await
     }
 
-    async fn changed(&self, request: Request) -> Result<bool, Error> {
+    pub(super) async fn changed(&self, request: Request) -> Result<bool, Error> {
         match self.ask(request).await? {
             Reply::Changed(changed) => Ok(changed),
             _ => Err(Error::Closed),

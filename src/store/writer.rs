@@ -13,18 +13,23 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::{Clock, Ids, Millis};
+use crate::clock::{Clock, Ids, Millis, SECOND};
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
+use crate::store::delivery::{self, DeliveryWrite};
 use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
 use crate::store::{
     Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, queue, recovery, search, sql, turn};
+use crate::store::{accept, consent, feed, gate, media, queue, recovery, search, sql, turn};
 use crate::telemetry::Metrics;
+
+/// How long the database has to take no writes before that is news.
+const FAILING_TOLD_AFTER: Millis = SECOND;
 
 /// Something to write.
 pub(crate) enum Request {
@@ -58,6 +63,10 @@ pub(crate) enum Request {
     Media(MediaWrite),
     /// Keep the words of messages that came since the last time.
     Follow,
+    /// Something about what outlets are told.
+    Delivery(DeliveryWrite),
+    /// Drop what was told up to this commit.
+    ForgetFeed(i64),
     /// Count the open events afresh.
     Recount,
 }
@@ -80,7 +89,9 @@ impl Abort {
         match self {
             Self::Refused(reply) => Ok(reply),
             Self::Database(error) => {
-                gauge.failing.store(true, Ordering::Relaxed);
+                if !gauge.failing.swap(true, Ordering::Relaxed) {
+                    gauge.told.send_modify(|turn| *turn += 1);
+                }
                 tracing::warn!(%error, "a write failed");
                 Err(Error::Database(error))
             }
@@ -102,6 +113,8 @@ pub(crate) struct Writer {
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
     window_margin: Duration,
+    /// Since when the database takes no writes.
+    failing_since: Option<Millis>,
 }
 
 impl Writer {
@@ -126,6 +139,7 @@ impl Writer {
             open_lanes: HashMap::new(),
             held: HashSet::new(),
             window_margin: settings.window_margin,
+            failing_since: None,
         }
     }
 
@@ -153,7 +167,7 @@ impl Writer {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
             Err(abort) if jobs.len() == 1 => {
-                let result = abort.into_result(&self.gauge);
+                let result = self.failed(abort);
                 jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
             }
             Err(_) => {
@@ -161,11 +175,25 @@ impl Writer {
                     let alone = self.commit(std::slice::from_ref(&job)).await;
                     job.answer(match alone {
                         Ok(mut replies) => replies.pop().ok_or(Error::Closed),
-                        Err(abort) => abort.into_result(&self.gauge),
+                        Err(abort) => self.failed(abort),
                     });
                 }
             }
         }
+    }
+
+    fn failed(&mut self, abort: Abort) -> Result<Reply, Error> {
+        let result = abort.into_result(&self.gauge);
+        if result.is_err() {
+            self.failing_since.get_or_insert(self.clock.now());
+        }
+        result
+    }
+
+    /// What is to be told of the database, if this commit goes through. A single job that it refused is no news.
+    fn recovered(&self) -> Option<News> {
+        let since = self.failing_since.filter(|since| self.clock.now() - since >= FAILING_TOLD_AFTER)?;
+        Some(News::Alarm(Alarm::DatabaseRecovered(since)))
     }
 
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
@@ -178,6 +206,7 @@ impl Writer {
         };
         let tx = self.db.begin_with_options(options).await?;
         let now = self.clock.now();
+        let news = self.recovered().into_iter().collect();
         let mut scope = Scope {
             tx: &tx,
             now,
@@ -189,6 +218,7 @@ impl Writer {
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             after: Aftermath::default(),
             tally: Tally::at(now),
+            news,
         };
         let applied = match apply(&mut scope, jobs).await {
             Ok(replies) => scope.tally.write(scope.tx).await.map(|()| replies).map_err(Abort::from),
@@ -197,8 +227,13 @@ impl Writer {
         let after = scope.after;
         match applied {
             Ok(replies) => {
-                tx.commit().await?;
+                if let Err(error) = tx.commit().await {
+                    // It may be committed all the same.
+                    self.gauge.told.send_modify(|turn| *turn += 1);
+                    return Err(error.into());
+                }
                 self.gauge.failing.store(false, Ordering::Relaxed);
+                self.failing_since = None;
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 self.conclude(after);
                 Ok(replies)
@@ -231,6 +266,12 @@ impl Writer {
             self.held.remove(&conversation);
         }
         self.held.extend(after.held);
+        if after.told {
+            self.gauge.told.send_modify(|turn| *turn += 1);
+        }
+        if after.again {
+            self.gauge.again.send_modify(|turn| *turn += 1);
+        }
         if after.said {
             self.gauge.unfollowed.store(true, Ordering::Relaxed);
         }
@@ -312,9 +353,12 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
             Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
+            Request::Delivery(write) => *reply = delivery::write(scope, write).await?,
+            Request::ForgetFeed(edge) => *reply = Reply::Changed(feed::forget(scope, *edge).await?),
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }
+    feed::write(scope).await?;
     Ok(replies)
 }
 

@@ -207,6 +207,7 @@ impl House {
             writes: Vec::new(),
             chosen: vec![("main_menu".into(), "Orders".into())],
             consent: None,
+            changes: Vec::new(),
         };
         assert_eq!(self.store().commit_turn(turn).await.unwrap(), TurnReply::Committed);
         message_id

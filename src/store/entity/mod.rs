@@ -5,6 +5,8 @@
 pub(crate) mod alias;
 pub(crate) mod attempt;
 pub(crate) mod contact;
+pub(crate) mod delivery;
+pub(crate) mod feed;
 pub(crate) mod flow;
 pub(crate) mod media;
 pub(crate) mod media_upload;

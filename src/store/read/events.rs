@@ -117,6 +117,20 @@ impl Store {
     }
 }
 
+/// Those of these events that are there, without what they came as.
+pub(in crate::store) async fn events_by_id(
+    db: &DatabaseConnection,
+    ids: &[EventId],
+) -> Result<Vec<StoredEvent>, Error> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for part in bulk::parts(&ids) {
+        let some = without_payload().filter(webhook::Column::Id.is_in(part.iter().copied()));
+        rows.extend(some.into_model::<Row>().all(db).await?.into_iter().map(listed));
+    }
+    Ok(rows)
+}
+
 /// The conversation that this one is now, and those that became part of it.
 async fn lines(db: &DatabaseConnection, conversation: ConversationId) -> Result<Vec<i64>, Error> {
     let row = session::Entity::find_by_id(conversation.0).one(db).await?;
