@@ -1,23 +1,51 @@
 //! `GET /api/whatsapp/contacts` and `/contacts/{id}`, and what an operator can say of a person's wishes: `POST …/opt-out` and
 //! `…/opt-in`, `{"scope": "all"}` or `{"scope": "marketing"}`.
 
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use utoipa::{IntoParams, ToSchema};
 
-use super::command;
-use super::page::Window;
+use super::body::{self, Raw};
+use super::named;
+use super::openapi::words::{ConsentScopeText, ContactIdText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::ContactView;
 use crate::domain::consent::{By, Change, Scope};
-use crate::domain::ids::ContactId;
 use crate::store::Store;
 use crate::store::read::{ContactFilter, StoredContact};
 
 const PARAMS: [&str; 8] =
     ["name", "phone", "user_id", "opted_out", "marketing_opted_out", "order", "limit", "cursor"];
 
-/// Handler: a page of people, newest first.
+/// Which people.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct ContactQuery {
+    /// Whose name begins so, in capitals or not.
+    #[param(min_length = 1, pattern = r"\S", example = "ann")]
+    name: Option<String>,
+    /// Who has, or had, a phone number that begins so, with the country code.
+    #[param(min_length = 1, example = "+49 170")]
+    phone: Option<String>,
+    /// Who has, or had, a business-scoped id that begins so, of their own or their parent's.
+    #[param(min_length = 1, example = "US.")]
+    user_id: Option<String>,
+    /// Who wants no messages, or who takes them.
+    opted_out: Option<bool>,
+    /// Who wants no marketing, or who takes it.
+    marketing_opted_out: Option<bool>,
+}
+
+/// A page of the people who wrote or were written to, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/contacts",
+    params(ContactQuery, PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<ContactView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("contacts", &params)?;
@@ -46,7 +74,13 @@ fn beginning(text: &str) -> Option<String> {
     (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
 }
 
-/// Handler: one person; where they turned out to be another one, that one.
+/// One person; where they turned out to be another one, that one.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/contacts/{id}",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    responses((status = 200, description = "The person.", body = ContactView))
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -57,21 +91,48 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(ContactView::from(row)))
 }
 
-/// Handler: the person gets no more messages, or no more marketing.
+/// What a person's wish is about.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct ConsentRequest {
+    /// All messages, which is meant when it is left out, or those of marketing alone.
+    #[schema(value_type = Option<ConsentScopeText>)]
+    scope: Option<String>,
+}
+
+/// Opts a person out: they get no more messages, or no more marketing.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/contacts/{id}/opt-out",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    request_body(content = Option<ConsentRequest>, example = json!({"scope": "all"})),
+    responses((status = 200, description = "The person, as they are from here on.", body = ContactView))
+)]
 pub(super) async fn opt_out(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     change(&request, &id, &body, &store, true).await
 }
 
-/// Handler: the person gets messages again, or marketing again.
+/// Opts a person in again, to all messages or to marketing.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/contacts/{id}/opt-in",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    request_body(content = Option<ConsentRequest>, example = json!({"scope": "marketing"})),
+    responses((status = 200, description = "The person, as they are from here on.", body = ContactView))
+)]
 pub(super) async fn opt_in(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     change(&request, &id, &body, &store, false).await
@@ -86,7 +147,7 @@ async fn change(
     opted_out: bool,
 ) -> Result<HttpResponse, Problem> {
     Params::of(request, &[])?;
-    let mut fields = command::fields(body)?;
+    let mut fields = body::perhaps(body)?;
     let scope = match fields.optional_text("scope")?.as_deref() {
         None | Some("all") => Scope::All,
         Some("marketing") => Scope::Marketing,
@@ -101,7 +162,5 @@ async fn change(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredContact, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no contact `{id}`"));
-    let known: ContactId = id.parse().map_err(|_| unknown())?;
-    store.find_contact(known).await?.ok_or_else(unknown)
+    named::find("contact", id, async |id| store.find_contact(id).await).await
 }

@@ -1,17 +1,21 @@
-//! `GET /api/whatsapp/conversations`, `/conversations/{id}` and `/conversations/{id}/messages`, and what an operator can ask of one: `POST …/handoff`,
-//! `…/release`, `…/reset`.
+//! `GET /api/whatsapp/conversations`, `/conversations/{id}` and `/conversations/{id}/messages`, and what an operator can ask
+//! of one: `POST …/handoff`, `…/release`, `…/reset`.
 
 use actix_web::http::header::LOCATION;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::body::{self, Raw};
 use super::command;
-use super::idempotency::IdempotencyKey;
-use super::page::Window;
+use super::idempotency::{IdempotencyHeader, IdempotencyKey};
+use super::named;
+use super::openapi::words::{ConversationIdText, EventIdText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::{ConversationView, ConversationWithSession, MessageView};
+use super::view::{ConversationView, ConversationWithSession, MessageView, Time};
 use crate::clock::{HOUR, Millis, SECOND};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
@@ -25,21 +29,56 @@ const PARAMS: [&str; 8] =
 /// The longest hand-off that ends by itself.
 const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
 
-#[derive(Serialize)]
+/// Something that was asked of a conversation: it is on disk, and takes its turn.
+#[derive(Serialize, ToSchema)]
 struct Asked {
+    /// The event that it was accepted as.
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(examples("accepted"))]
     status: &'static str,
 }
 
 /// Where a conversation went.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Moved {
+    #[schema(value_type = ConversationIdText)]
     id: ConversationId,
+    /// The conversation that it became part of.
+    #[schema(value_type = ConversationIdText)]
     merged_into: ConversationId,
 }
 
-/// Handler: a page of conversations, the newest begun first.
+/// Which conversations.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct ConversationQuery {
+    /// With this person: the id of a contact, a phone number or a user id.
+    #[param(min_length = 1, example = "+49 170 1234567")]
+    contact: Option<String>,
+    /// With this number of ours.
+    #[param(min_length = 1)]
+    phone_number_id: Option<String>,
+    /// Whose flow stands in this state.
+    #[param(min_length = 1, example = "main")]
+    state: Option<String>,
+    /// Whether a person has taken over.
+    handed_off: Option<bool>,
+    /// In which the person wrote at this time or later.
+    #[param(value_type = Option<Time>)]
+    active_since: Option<String>,
+}
+
+/// A page of conversations, the newest begun first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations",
+    params(ConversationQuery, PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<ConversationView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("conversations", &params)?;
@@ -54,7 +93,21 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, ConversationView>(&request, &params, found, |row| row.id.0))
 }
 
-/// Handler: one conversation, with what its flow remembers; 308 where it became part of another one.
+/// One conversation, with where it stands and what its flow remembers.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations/{id}",
+    params(("id" = ConversationIdText, Path, description = "The conversation.")),
+    responses(
+        (status = 200, description = "The conversation.", body = ConversationWithSession),
+        (
+            status = 308,
+            description = "It became part of another one, because both were with the same person.",
+            body = Moved,
+            headers(("Location" = String, description = "Where that one is."))
+        )
+    )
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -69,7 +122,21 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(ConversationWithSession::new(row, session)))
 }
 
-/// Handler: a page of what was said in one conversation, the oldest first; 308 where it became part of another one.
+/// A page of what was said in one conversation, the oldest first unless told otherwise.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations/{id}/messages",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), PageQuery),
+    responses(
+        (status = 200, description = "The page.", body = Paged<MessageView>),
+        (
+            status = 308,
+            description = "It became part of another one, because both were with the same person.",
+            body = Moved,
+            headers(("Location" = String, description = "Where the same is of that one."))
+        )
+    )
+)]
 pub(super) async fn transcript(
     request: HttpRequest,
     id: Path<String>,
@@ -94,15 +161,41 @@ fn moved(request: &HttpRequest, id: ConversationId, into: ConversationId) -> Htt
         .json(Moved { id, merged_into: into })
 }
 
-/// Handler: a person takes over, until the time in `{"until": "2027-01-31T18:00:00Z"}` or for `{"for_seconds": 7200}`; without
-/// either, until it is released.
+/// For how long a person takes over.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct HandOffRequest {
+    /// Until then, 1 second to 30 days from now.
+    #[schema(value_type = Option<Time>)]
+    until: Option<String>,
+    /// So long, in place of `until`.
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    for_seconds: Option<i64>,
+}
+
+const _: () = assert!(HAND_OFF_MAX == 2_592_000 * SECOND, "the document says so");
+
+/// Hands a conversation off: a person takes over, and the bot is silent until the time that is given or else until it is
+/// released.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/handoff",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    request_body(content = Option<HandOffRequest>, example = json!({"for_seconds": 7200})),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn hand_off(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
-    let mut fields = command::fields(&body)?;
+    Params::of(&request, &[])?;
+    let mut fields = body::perhaps(&body)?;
     let until = until(&mut fields, store.clock().now())?;
     fields.finish()?;
     ask(&request, &id, &store, Command::HandOff { until }).await
@@ -131,7 +224,13 @@ fn until(fields: &mut Fields, now: Millis) -> Result<Option<Millis>, Problem> {
     Err(Problem::field(field, format!("`{field}` has to end the hand-off 1 second to 30 days from now")))
 }
 
-/// Handler: the bot answers again.
+/// Releases a conversation: the bot answers again.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/release",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn release(
     request: HttpRequest,
     id: Path<String>,
@@ -140,7 +239,13 @@ pub(super) async fn release(
     ask(&request, &id, &store, Command::Release).await
 }
 
-/// Handler: the conversation starts afresh.
+/// Resets a conversation: it forgets where it stood and starts afresh.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/reset",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn reset(
     request: HttpRequest,
     id: Path<String>,
@@ -165,7 +270,5 @@ async fn ask(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no conversation `{id}`"));
-    let known: ConversationId = id.parse().map_err(|_| unknown())?;
-    store.find_conversation(known).await?.ok_or_else(unknown)
+    named::find("conversation", id, async |id| store.find_conversation(id).await).await
 }

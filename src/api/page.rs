@@ -7,8 +7,10 @@
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::cursor::{self, Step};
+use super::openapi::words::OrderText;
 use super::params::Params;
 use super::problem::Problem;
 use crate::store::read::{Found, Order, Page, Place};
@@ -28,12 +30,38 @@ pub(super) struct Window {
     limit: usize,
 }
 
-#[derive(Serialize)]
-struct Body<View> {
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page)]
+pub(super) struct Paged<View> {
+    /// The rows, in the order that was asked for. There can be fewer than `limit`, even none, although the list goes on.
     data: Vec<View>,
+    /// For the parameter `cursor` of the next request; `null` at the end of the list. Opaque, and good for this list in this
+    /// order alone.
+    #[schema(examples("2n001a1f0c3e5b7000c0ffee12"))]
     next_cursor: Option<String>,
+    /// The same to what comes before, where new rows may be by then; `null` as long as nothing was shown.
+    #[schema(examples("2p001a1f0c3e5b7200badcafe5"))]
     prev_cursor: Option<String>,
 }
+
+/// Which part of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+pub(super) struct PageQuery {
+    /// Rows in the page, at the most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// A `next_cursor` or `prev_cursor` of this list in this order, unchanged.
+    #[param(min_length = 1)]
+    cursor: Option<String>,
+    /// Whether the newest rows come first (`desc`) or the oldest (`asc`).
+    #[param(value_type = Option<OrderText>)]
+    order: Option<String>,
+}
+
+const _: () = assert!(PAGE_DEFAULT == 50 && PAGE_MAX == 200, "the document says so");
 
 impl Window {
     /// What `limit`, `cursor` and `order` among `params` ask of `list`, which is shown newest first unless told otherwise.
@@ -98,7 +126,7 @@ impl Window {
             response.insert_header((LINK, links.join(", ")));
         }
         let data: Vec<View> = found.rows.into_iter().map(View::from).collect();
-        response.json(Body { data, next_cursor, prev_cursor })
+        response.json(Paged { data, next_cursor, prev_cursor })
     }
 
     /// What is around a page whose first and last rows have the keys `ends`, and behind which the list goes on at `rest`.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::words::EveryText;
 use super::params::Params;
 use super::problem::Problem;
 use super::view::{Time, age_seconds};
@@ -18,7 +20,7 @@ pub(super) const MENU_OPTIONS_MAX: usize = 100;
 
 /// The counts are of the number asked for, or of all, and of the range from `since` until `until`, or of all time; what waits
 /// is of all numbers and of now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Stats {
     phone_number_id: Option<String>,
     /// When the first hour or day that is counted began; `null` for all time.
@@ -37,7 +39,8 @@ struct Stats {
 }
 
 /// An hour or a day.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Period)]
 struct PeriodView {
     since: Time,
     until: Time,
@@ -46,7 +49,7 @@ struct PeriodView {
 }
 
 /// What was counted.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Counts {
     messages: Messages,
     /// People who wrote, each once.
@@ -54,10 +57,12 @@ struct Counts {
     /// People who came to be known, less those who turned out to be somebody known.
     new_contacts: i64,
     response_time_ms: ResponseTime,
+    /// Those that were chosen most often, up to 100.
     menu_options: Vec<MenuOption>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageCounts)]
 struct Messages {
     received: i64,
     sent: i64,
@@ -68,7 +73,7 @@ struct Messages {
 }
 
 /// From accepting what a person wrote to Meta's id of the reply.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ResponseTime {
     p50: Option<Millis>,
     p95: Option<Millis>,
@@ -76,7 +81,7 @@ struct ResponseTime {
     count: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MenuOption {
     state: String,
     option: String,
@@ -84,7 +89,7 @@ struct MenuOption {
 }
 
 /// What waits to be sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Queue {
     by_state: BTreeMap<String, i64>,
     oldest_age_seconds: Option<f64>,
@@ -99,7 +104,32 @@ impl Queue {
     }
 }
 
-/// Handler: the numbers.
+/// Which counts.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct StatsQuery {
+    /// Of this number of ours; else of all.
+    #[param(min_length = 1)]
+    phone_number_id: Option<String>,
+    /// From the hour or day on in which this time is; else of all time.
+    #[param(value_type = Option<Time>)]
+    since: Option<String>,
+    /// Up to the end of the hour or day before which this time is; needs `since`. Without it, until now.
+    #[param(value_type = Option<Time>)]
+    until: Option<String>,
+    /// Whether each hour (up to 168) or day (up to 1,000) of UTC is told as well; needs `since`.
+    #[param(value_type = Option<EveryText>)]
+    by: Option<String>,
+}
+
+/// The counts of all time or of a range, of one number or of all, and what waits now.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/stats",
+    params(StatsQuery),
+    responses((status = 200, description = "The counts.", body = Stats))
+)]
 pub(super) async fn stats(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["phone_number_id", "since", "until", "by"])?;
     let number = params.text("phone_number_id");

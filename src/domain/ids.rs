@@ -79,6 +79,19 @@ id!(
 );
 
 id!(
+    /// A template of a business account of ours. A row of `template`.
+    TemplateId, "tpl_"
+);
+
+id!(
+    /// An API key. A row of `api_key`.
+    KeyId, "key_"
+);
+id!(
+    /// What somebody did. A row of `audit`.
+    DeedId, "aud_"
+);
+id!(
     /// Something that an outlet is told. A row of `delivery`.
     DeliveryId, "dlv_"
 );

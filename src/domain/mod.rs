@@ -4,6 +4,7 @@
 //! these types is valid: what Meta would refuse cannot be built ([`outbound`]), and a status never goes backwards
 //! ([`delivery`]).
 
+pub mod access;
 pub mod consent;
 pub mod contact;
 pub mod delivery;
@@ -15,4 +16,5 @@ pub mod leaving;
 pub mod notice;
 pub mod outbound;
 pub mod search;
+pub mod template;
 pub mod window;

@@ -1,9 +1,11 @@
 //! What is searched for in texts: words, and beginnings of words.
 //!
-//! A word is a run of letters and digits, in small letters; scripts that are written without spaces give a word per
-//! character. What is stored and what is asked for go through the same [`words`], so that every database finds the same.
+//! A word is a run of letters and digits, in small letters and without the accents of Latin and Greek; scripts that are
+//! written without spaces give a word per character. What is stored and what is asked for go through the same [`words`], so that every database finds the same.
 
 use std::collections::BTreeSet;
+
+use icu_normalizer::properties::{CanonicalDecomposition, Decomposed};
 
 /// Characters of a word that count; what follows does not.
 pub const WORD_CHARS_MAX: usize = 64;
@@ -121,16 +123,68 @@ fn split(text: &str) -> impl Iterator<Item = (String, usize)> {
             end = at + next.len_utf8();
             rest.next();
         }
-        let word = text[start..end].chars().flat_map(char::to_lowercase).take(WORD_CHARS_MAX);
-        Some((word.collect(), end))
+        Some((plain(&text[start..end]), end))
     })
+}
+
+/// A word in small letters, of which those of Latin and Greek have no accents. Where accents make another letter of one, as
+/// in Cyrillic, they are kept behind it, however they were written.
+fn plain(word: &str) -> String {
+    let mut plain = String::with_capacity(word.len());
+    let mut letters = 0;
+    for c in word.chars().flat_map(char::to_lowercase) {
+        let (letter, accents) = taken_apart(c);
+        // Both are written for the same.
+        let letter = if letter == 'ё' { 'е' } else { letter };
+        let has_accents = letter >= FIRST_OF_CYRILLIC;
+        let before = plain.chars().next_back();
+        let goes =
+            before.is_some_and(|before| before < FIRST_OF_CYRILLIC || (before == 'е' && letter == '\u{308}'));
+        if is_accent(letter) && goes {
+            continue;
+        }
+        plain.push(letter);
+        plain.extend(accents.into_iter().filter(|_| has_accents));
+        letters += 1;
+        if letters == WORD_CHARS_MAX {
+            break;
+        }
+    }
+    plain
+}
+
+/// Letters from here on keep their accents.
+const FIRST_OF_CYRILLIC: char = '\u{400}';
+
+/// The letter in `c`, and the accents that it has in one character with it, the first one first.
+fn taken_apart(mut c: char) -> (char, Vec<char>) {
+    let mut accents = Vec::new();
+    if c.is_ascii() || c == 'ё' {
+        return (c, accents);
+    }
+    loop {
+        match CanonicalDecomposition::new().decompose(c) {
+            Decomposed::Expansion(letter, accent) if is_accent(accent) => {
+                accents.insert(0, accent);
+                c = letter;
+            }
+            Decomposed::Singleton(letter) => c = letter,
+            Decomposed::Expansion(..) | Decomposed::Default => return (c, accents),
+        }
+    }
+}
+
+/// What is written above and below letters.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
 }
 
 /// Letters, digits, and the signs within words that Unicode does not count among the letters: combining accents, joiners,
 /// nukta and virama of the scripts of India, vowel and tone signs of Thai.
 fn belongs_to_a_word(c: char) -> bool {
     c.is_alphanumeric()
-        || matches!(c, '\u{300}'..='\u{36f}' | '\u{200c}' | '\u{200d}' | '\u{e47}'..='\u{e4e}')
+        || is_accent(c)
+        || matches!(c, '\u{200c}' | '\u{200d}' | '\u{e47}'..='\u{e4e}')
         || (matches!(c, '\u{900}'..='\u{dff}') && matches!(u32::from(c) & 0x7f, 0x3c | 0x4d))
 }
 
@@ -151,13 +205,31 @@ mod tests {
     fn words_are_letters_and_digits_in_small_letters() {
         assert_eq!(
             found("📦 *Order ORD-001*: 120 pcs, Müller & Söhne!"),
-            ["001", "120", "müller", "ord", "order", "pcs", "söhne"]
+            ["001", "120", "muller", "ord", "order", "pcs", "sohne"]
         );
-        assert_eq!(found("ПРИВЕТ привет Ωμέγα"), ["привет", "ωμέγα"]);
+        assert_eq!(found("ПРИВЕТ привет Ωμέγα"), ["ωμεγα", "привет"]);
         assert_eq!(found("क्या हिन्दी"), ["क्या", "हिन्दी"]);
         assert_eq!(found("订单 123号"), ["123", "单", "号", "订"]);
         assert_eq!(found("hello👋world _-*\"' \u{0}"), ["hello", "world"]);
         assert!(found("👍 … !").is_empty());
+    }
+
+    #[test]
+    fn accents_do_not_matter_and_neither_does_how_they_are_written() {
+        for (one, other) in [
+            ("Émile", "E\u{301}MILE"),
+            ("emile", "Émile"),
+            ("Nguyễn", "nguyen"),
+            ("İstanbul", "istanbul"),
+            ("ещё", "еще"),
+            ("ещё", "еще\u{308}"),
+            ("мой", "мои\u{306}"),
+            ("ångström", "A\u{30a}NGSTRO\u{308}M"),
+        ] {
+            assert_eq!(found(one), found(other), "{one}");
+        }
+        assert_ne!(found("мой"), found("мои"));
+        assert!(Search::parse("mull*").unwrap().matches("bei MÜLLER"));
     }
 
     #[test]

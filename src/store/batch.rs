@@ -1,16 +1,17 @@
 //! What the parts of a batch work with: its transaction, what it adds up, and what is to happen once it is committed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::clock::{Ids, Millis};
-use crate::domain::ids::{MediaId, MessageId};
+use crate::domain::ids::{KeyId, MediaId, MessageId};
 use crate::domain::notice::News;
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Claim, Hint, TurnReply};
+use crate::store::{Accepted, Claim, Deed, Hint, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -33,6 +34,8 @@ pub(crate) struct Aftermath {
     pub(crate) told: bool,
     /// Whether a delivery is to be made again.
     pub(crate) again: bool,
+    /// What is in the audit log now.
+    pub(crate) deeds: Vec<Arc<Deed>>,
 }
 
 /// Something to count in the metrics after the commit.
@@ -74,6 +77,7 @@ pub(crate) enum Reply {
     Discarded(Vec<MessageId>),
     Number(i64),
     Media(MediaId, bool),
+    Key(KeyId),
 }
 
 /// Why a batch was not committed.

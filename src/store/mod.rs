@@ -24,6 +24,7 @@ use crate::telemetry::Metrics;
 
 mod accept;
 mod activity;
+mod audit;
 mod batch;
 mod bulk;
 mod connect;
@@ -36,28 +37,35 @@ mod entity;
 mod feed;
 mod gate;
 mod identity;
+mod keys;
 mod media;
 mod merge;
+mod pauses;
 mod queue;
 pub mod read;
 mod recovery;
 mod search;
 mod sql;
 mod statuses;
+mod template;
 mod turn;
 mod types;
 mod write;
 mod writer;
 
+pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
 pub use delivery::{Delivery, DeliverySettle, DeliveryState};
 pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
+pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
+pub use template::{StoredTemplate, TemplateFilter, TemplateList};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
-    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, TokenPause, Turn,
+    TurnReply,
 };
 
 use batch::Reply;
@@ -105,13 +113,15 @@ pub struct Settings {
     pub directory_cache: usize,
     /// Accepted events that are not done, at the most.
     pub unfinished_max: i64,
+    /// Messages that wait to leave, beyond which no client may add to them.
+    pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
 }
 
-/// A handle on the store; cheap to clone.
+/// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<Deed>>);
 
 struct Inner {
     readers: DatabaseConnection,
@@ -123,6 +133,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
+    queued_max: i64,
     clock: Clock,
     ids: Ids,
 }
@@ -134,6 +145,8 @@ pub(crate) struct Gauge {
     open: AtomicI64,
     /// Events on their way into an accepting transaction.
     reserved: AtomicI64,
+    /// Messages that wait to leave or are under way. Changed by the writer alone.
+    queued: AtomicI64,
     /// Whether a message whose lane is empty may be written as already claimed.
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
@@ -177,7 +190,7 @@ impl Store {
             metrics,
         );
         tokio::spawn(writer.run(waiting));
-        let store = Self(Arc::new(Inner {
+        let inner = Inner {
             readers: connections.readers,
             lists: connections.lists,
             flows: connections.flows,
@@ -185,9 +198,11 @@ impl Store {
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
+            queued_max: settings.queued_max,
             clock,
             ids,
-        }));
+        };
+        let store = Self(Arc::new(inner), None);
         store.recount().await?;
         tokio::spawn(search::follow(Arc::downgrade(&store.0), store.0.clock.clone()));
         Ok((store, hinted))
@@ -220,6 +235,18 @@ impl Store {
         self.0.gauge.open.load(Ordering::Relaxed)
     }
 
+    /// Messages that wait to leave or are under way.
+    #[must_use]
+    pub fn queued(&self) -> i64 {
+        self.0.gauge.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client may add to the messages that wait to leave. What the flows say is never turned away.
+    #[must_use]
+    pub fn may_queue(&self) -> bool {
+        self.queued() < self.0.queued_max
+    }
+
     /// Whether the last transaction went through.
     #[must_use]
     pub fn is_writing(&self) -> bool {
@@ -246,7 +273,8 @@ impl Store {
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
         let (answer, answered) = oneshot::channel();
-        self.0.jobs.send(Job { request, answer }).await.map_err(|_| Error::Closed)?;
+        let job = Job { request, on_behalf: self.1.clone(), answer };
+        self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 

@@ -164,6 +164,9 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "feed.id",
         "delivery.id",
         "follower.position",
+        "template.id",
+        "api_key.id",
+        "audit.id",
     ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");
@@ -270,7 +273,7 @@ fn input(row: &webhook::Model) -> Option<Input> {
     match row.kind.as_str() {
         "message" => match parse_payload(&row.payload)?.body {
             Body::Message(message) => Some(Input::Message(message.accepted_as(EventId(row.id)))),
-            Body::Status(_) | Body::Preference(_) | Body::Other { .. } => None,
+            Body::Status(_) | Body::Preference(_) | Body::Template { .. } | Body::Other { .. } => None,
         },
         "command" => serde_json::from_str::<Command>(&row.payload).ok().map(Input::Command),
         "timer" => row.payload.parse().ok().map(|generation| Input::Timer { generation }),

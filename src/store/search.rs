@@ -124,7 +124,7 @@ impl Store {
 pub(super) async fn follow(store: Weak<Inner>, clock: Clock) {
     loop {
         clock.sleep(FOLLOW_EVERY).await;
-        let Some(store) = store.upgrade().map(Store) else { return };
+        let Some(store) = store.upgrade().map(|inner| Store(inner, None)) else { return };
         if store.0.gauge.unfollowed.swap(false, Ordering::Relaxed)
             && let Err(error) = catch_up(&store).await
         {

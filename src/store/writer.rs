@@ -17,15 +17,21 @@ use crate::clock::{Clock, Ids, Millis, SECOND};
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::domain::notice::{Alarm, News};
+use crate::store::audit;
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::delivery::{self, DeliveryWrite};
 use crate::store::directory::Directory;
+use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
+use crate::store::template::TemplateList;
 use crate::store::{
-    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+    Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
+    TokenPause, Turn, TurnReply,
 };
-use crate::store::{accept, consent, feed, gate, media, queue, recovery, search, sql, turn};
+use crate::store::{
+    accept, consent, feed, gate, media, pauses, queue, recovery, search, sql, template, turn,
+};
 use crate::telemetry::Metrics;
 
 /// How long the database has to take no writes before that is news.
@@ -55,6 +61,8 @@ pub(crate) enum Request {
     Number(String),
     /// Remember this flow.
     Flow(KnownFlow),
+    /// A number's token was refused, or is taken again.
+    TokenPause(TokenPause),
     /// What was in flight when the program ended is ambiguous until this moment.
     Orphans(Millis),
     /// Run these writes to the business's tables.
@@ -67,6 +75,12 @@ pub(crate) enum Request {
     Delivery(DeliveryWrite),
     /// Drop what was told up to this commit.
     ForgetFeed(i64),
+    /// What Meta's list of templates says.
+    Templates(TemplateList),
+    /// Something about API keys.
+    Key(KeyWrite),
+    /// What somebody did, of which nothing else is written.
+    Note(audit::Note),
     /// Count the open events afresh.
     Recount,
 }
@@ -74,6 +88,8 @@ pub(crate) enum Request {
 /// A request, and who waits for what it comes to.
 pub(crate) struct Job {
     pub(crate) request: Request,
+    /// Who wants it, where that is to be noted.
+    pub(crate) on_behalf: Option<Arc<Deed>>,
     pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
 }
 
@@ -146,7 +162,10 @@ impl Writer {
     /// Writes until every [`Store`](crate::store::Store) handle is gone.
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         match recovery::open_lanes(&self.db).await {
-            Ok(lanes) => self.open_lanes = lanes,
+            Ok(lanes) => {
+                self.gauge.queued.store(lanes.values().sum(), Ordering::Relaxed);
+                self.open_lanes = lanes;
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
             }
@@ -255,6 +274,7 @@ impl Writer {
                 self.held.insert(to);
             }
         }
+        self.gauge.queued.fetch_add(after.lanes.values().sum(), Ordering::Relaxed);
         for (lane, delta) in after.lanes {
             let open = self.open_lanes.entry(lane).or_default();
             *open += delta;
@@ -280,6 +300,7 @@ impl Writer {
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
         }
         self.metrics.unfinished_events(self.gauge.open.load(Ordering::Relaxed));
+        after.deeds.iter().for_each(|deed| deed.is_now_noted());
         for hint in after.hints {
             // Nobody listens when the program is ending; the rows are there for the next start.
             let _ = self.hints.send(hint);
@@ -345,6 +366,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
             Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
             Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
+            Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
             Request::Orphans(until) => queue::orphans(scope, *until).await?,
             Request::Writes(writes) => {
                 for write in writes {
@@ -353,11 +375,15 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
             Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
+            Request::Templates(list) => *reply = template::keep(scope, list).await?,
+            Request::Key(write) => *reply = keys::write(scope, write).await?,
+            Request::Note(_) => {}
             Request::Delivery(write) => *reply = delivery::write(scope, write).await?,
             Request::ForgetFeed(edge) => *reply = Reply::Changed(feed::forget(scope, *edge).await?),
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }
+    audit::write(scope, jobs, &replies).await?;
     feed::write(scope).await?;
     Ok(replies)
 }

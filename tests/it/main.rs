@@ -6,17 +6,26 @@
 
 mod support;
 
+mod access;
+mod chaos;
 mod command;
 mod containment;
 mod crash;
 mod door;
+mod flow_sends;
 mod gate;
 mod identity;
 mod journey;
 mod load;
 mod media;
+mod messages;
 mod overload;
+mod pacing;
 mod passivation;
+mod pywa;
+mod reads;
 mod recovery;
+mod schemathesis;
 mod statistics;
 mod store;
+mod templates;

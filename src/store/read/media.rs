@@ -1,11 +1,9 @@
 //! Files of both directions.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-
-use super::{Clause, Found, Page, Span, Way, in_order, walk};
+use super::{Clause, Found, Page, Span, Way, in_order, rows_of, walk};
 use crate::store::entity::media;
 use crate::store::media::stored;
-use crate::store::{Error, MediaFilter, MediaState, Store, StoredMedia, bulk};
+use crate::store::{Error, MediaFilter, MediaState, Store, StoredMedia};
 
 impl Store {
     /// A page of files, in the order in which we came to know of them.
@@ -15,11 +13,8 @@ impl Store {
     pub async fn list_media(&self, filter: MediaFilter, page: Page) -> Result<Found<StoredMedia>, Error> {
         self.list(move |db| async move {
             let found = walk(&db, &[way(&filter)], Span::default(), &page).await?;
-            let mut rows = Vec::with_capacity(found.keys.len());
-            for part in bulk::parts(&found.keys) {
-                let some = media::Entity::find().filter(media::Column::Id.is_in(part.iter().copied()));
-                rows.extend(some.all(&db).await?.into_iter().map(stored));
-            }
+            let rows = rows_of::<media::Entity>(&db, media::Column::Id, &found.keys).await?;
+            let rows = rows.into_iter().map(stored).collect();
             let rows = in_order(rows, &found.keys, &page, |row| row.id.0);
             Ok(Found { rows, rest: found.rest })
         })

@@ -4,6 +4,7 @@
 //! for which filter, and what it has to look at row by row; how many rows it looks at for one page has a limit, so that a
 //! page takes the same time wherever it is and however large the table.
 
+mod access;
 mod contacts;
 mod conversations;
 mod deliveries;
@@ -12,6 +13,7 @@ mod media;
 mod messages;
 mod queue;
 mod statistics;
+mod templates;
 mod walk;
 
 pub use contacts::{ContactFilter, Standing, StoredContact, Who};
@@ -30,7 +32,10 @@ pub use statistics::{Backlog, Every, Period, Statistics};
 pub(in crate::store) use walk::Clause;
 use walk::{Span, Way, in_order, walk};
 
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
+
 use crate::clock::Millis;
+use crate::store::{Error, bulk};
 
 /// Which page of a list, which is ordered by a key that grows with time.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +95,19 @@ impl<T> Found<T> {
     fn none() -> Self {
         Self { rows: Vec::new(), rest: None }
     }
+}
+
+/// The rows of a list's table with these keys, in no order.
+async fn rows_of<E: EntityTrait>(
+    db: &DatabaseConnection,
+    key: E::Column,
+    keys: &[i64],
+) -> Result<Vec<E::Model>, Error> {
+    let mut rows = Vec::with_capacity(keys.len());
+    for part in bulk::parts(keys) {
+        rows.extend(E::find().filter(key.is_in(part.iter().copied())).all(db).await?);
+    }
+    Ok(rows)
 }
 
 /// From when until when, the latter left out.

@@ -6,47 +6,51 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
-use std::collections::{HashMap, HashSet};
+mod doors;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Arbiter, Supervisor};
 use actix_web::dev::ServerHandle;
-use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::api;
-use crate::clock::{Clock, Ids};
-use crate::config::{self, Config, Limits};
+use crate::clock::{Clock, HOUR, Ids, Millis};
+use crate::config::{self, Config, Limits, Secret};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
-use crate::media::library::Library;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
-use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
 use crate::router::sweep;
-use crate::sender::actor::{Halt, Queue, Redirect, SenderActor, Settled};
+use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
+use crate::sender::reconcile::Tokens;
 use crate::sender::{self, Board, Number, reconcile};
 use crate::store::{self, Hint, Store};
 use crate::telemetry::Metrics;
-use crate::webhook::{self, Door};
+use crate::template::Book;
+use crate::template::keeper::{self, Keeper};
 
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);
 
 /// The exit code of a program that cannot go on (EX_SOFTWARE in sysexits.h).
 const EXIT_BROKEN: i32 = 70;
+
+/// How long ago a pause of a number may have ended that still counts in the age of a message: the longest
+/// `limits.send_deadline`, and as long again in which the message may have been held.
+const PAUSES_KEPT: Millis = 60 * 24 * HOUR;
 
 /// What an app is made of, beside its configuration.
 pub struct Parts {
@@ -58,13 +62,16 @@ pub struct Parts {
     pub functions: Functions,
     /// The time.
     pub clock: Clock,
+    /// Where a number's token is looked for again while Meta refuses the one it has.
+    pub tokens: Option<Tokens>,
 }
 
 impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
     pub fn new(flow: Flow) -> Self {
-        Self { flow, flows: HashMap::new(), functions: Functions::default(), clock: Clock::system() }
+        let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
+        Self { flow, flows, functions, clock, tokens: None }
     }
 }
 
@@ -74,6 +81,7 @@ pub struct App {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
     stop: mpsc::Sender<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -89,8 +97,9 @@ impl App {
         let thread = std::thread::Builder::new().name("switchboard".to_owned()).spawn(move || {
             run(&config, parts, started, stopping);
         })?;
-        let Started { addr, store, metrics, router } = starting.await.context("the app's thread ended")??;
-        Ok(Self { addr, store, metrics, router, stop, thread: Some(thread) })
+        let Started { addr, store, metrics, router, sender } =
+            starting.await.context("the app's thread ended")??;
+        Ok(Self { addr, store, metrics, router, sender, stop, thread: Some(thread) })
     }
 
     /// Where the doors are.
@@ -116,6 +125,14 @@ impl App {
         self.router.send(CountActive).await.unwrap_or(0)
     }
 
+    /// Whether nothing happens before the clock moves on or someone comes in: every event is done, no message is under way, and
+    /// none could leave now.
+    pub async fn is_still(&self) -> bool {
+        self.store.unfinished() == 0
+            && self.sender.send(IsStill(self.store.queued())).await.unwrap_or(false)
+            && self.store.unfinished() == 0
+    }
+
     /// Closes the doors, lets turns and posts end, and stops. Returns when everything has stopped.
     pub async fn stop(mut self) {
         let (stopped, ended) = oneshot::channel();
@@ -134,6 +151,7 @@ struct Started {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
 }
 
 fn run(
@@ -158,6 +176,7 @@ fn run(
             store: running.store.clone(),
             metrics: running.metrics.clone(),
             router: running.router.clone(),
+            sender: running.sender.clone(),
         };
         let _ = started.send(Ok(told));
         let stopped = stopping.recv().await;
@@ -188,6 +207,10 @@ impl Running {
         let settings = store_settings(config);
         let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
+        let templates = Book::new(config.numbers.iter().filter_map(|number| {
+            Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
+        }));
+        templates.refresh(&store).await?;
 
         let arbiter = || {
             let runtime = Arc::clone(runtime);
@@ -204,28 +227,29 @@ impl Running {
         let counter = Counter {
             store: store.clone(),
             uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
+            templates: templates.clone(),
             metrics: metrics.clone(),
             limits: sender_limits(config),
         };
         let numbers = numbers(config)?;
-        let fetcher = Fetcher {
+        let fetcher = fetcher(config, &store, &vault, &numbers, &metrics);
+        let keeper = Keeper {
             store: store.clone(),
-            vault: vault.clone(),
-            clients: numbers
-                .iter()
-                .map(|number| (number.phone_number_id.to_string(), number.client.clone()))
-                .collect(),
-            limits: media_limits(config),
+            book: templates.clone(),
+            accounts: accounts(config, &numbers),
+            every: config.meta.template_sync,
             metrics: metrics.clone(),
         };
         let sender_board = board.clone();
+        let pauses = store.token_pauses(parts.clock.now() - PAUSES_KEPT).await?;
         let sender = Supervisor::start_in_arbiter(&switch, move |_| {
-            SenderActor::new(Arc::new(counter), numbers, sender_board)
+            SenderActor::new(Arc::new(counter), numbers, &pauses, sender_board)
         });
         let desk = Arc::new(Desk {
             store: store.clone(),
             flows,
             words: words(&config.consent),
+            templates: templates.clone(),
             metrics: metrics.clone(),
             attempts_max: limits.turn_attempts,
             turn_timeout: limits.turn_timeout,
@@ -240,7 +264,9 @@ impl Running {
         let unfinished = sweep::recover(&store, &router).await?;
         tracing::info!(unfinished, queued, engine = store.engine(), "took up what was left over");
         let wanted = Arc::new(Notify::new());
-        beside.spawn(pass_on(hints, router.clone(), sender.clone(), Arc::clone(&wanted)));
+        let told = (Arc::clone(&wanted), templates.clone());
+        beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
+        beside.spawn(keeper::keep(keeper));
         beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));
@@ -252,7 +278,14 @@ impl Running {
             limits.ambiguous_grace,
         ));
 
-        let (addr, server) = open_doors(config, &store, &metrics, &board, vault)?;
+        if let Some(tokens) = parts.tokens {
+            let (clock, board, sender) = (parts.clock.clone(), board.clone(), sender.clone());
+            beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
+        }
+
+        let known = doors::Known { metrics: metrics.clone(), board, vault, templates };
+        let api = doors::api_deps(config, &store, known, &sender);
+        let (addr, server) = doors::open(config, api)?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
     }
 
@@ -286,7 +319,7 @@ async fn pass_on(
     mut hints: mpsc::UnboundedReceiver<Hint>,
     router: Addr<RouterActor>,
     sender: Addr<SenderActor>,
-    wanted: Arc<Notify>,
+    (wanted, templates): (Arc<Notify>, Book),
 ) {
     while let Some(hint) = hints.recv().await {
         if !router.connected() || !sender.connected() {
@@ -299,73 +332,40 @@ async fn pass_on(
             Hint::Queued(messages) => sender.do_send(Queue(messages)),
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
+            Hint::TemplatesTold { look } => templates.told(look),
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
+            Hint::Heard(counts) => sender.do_send(Heard(counts)),
         }
     }
 }
 
-fn open_doors(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    board: &Board,
-    vault: Vault,
-) -> anyhow::Result<(SocketAddr, ServerHandle)> {
-    let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
-    let verify_token =
-        config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-    let door = Arc::new(Door {
-        store: store.clone(),
-        metrics: metrics.clone(),
-        app_secret: AppSecret::new(app_secret.expose()),
-        verify_token,
-        numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
-        body_max: config.limits.webhook_body_bytes,
-        retry_after: config.limits.retry_after,
-    });
-    let api = api_deps(config, store, metrics, board, vault);
-    let server = HttpServer::new(move || {
-        let (door, api) = (Arc::clone(&door), api.clone());
-        HttpApp::new()
-            .configure(move |config: &mut web::ServiceConfig| webhook::mount(config, door))
-            .configure(api::configure(api))
-    })
-    .workers(Limits::threads(config.limits.http_workers))
-    .disable_signals()
-    .shutdown_timeout(config.limits.shutdown_timeout.as_secs())
-    .bind(config.listen)
-    .with_context(|| {
-        format!("cannot listen on {}; set SWITCHBOARD_LISTEN to a free address", config.listen)
-    })?;
-    let addr = server.addrs().first().copied().context("the listener has an address")?;
-    let server = server.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok((addr, handle))
+/// Our business accounts, each once, in the order of their numbers.
+fn business_accounts(config: &Config) -> Vec<String> {
+    let mut accounts: Vec<String> = Vec::new();
+    for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {
+        if !accounts.contains(account) {
+            accounts.push(account.clone());
+        }
+    }
+    accounts
 }
 
-fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, vault: Vault) -> api::Deps {
-    let numbers = config.numbers.iter().map(|number| api::Number {
-        phone_number_id: number.phone_number_id.clone(),
-        display: number.display_phone_number.clone(),
-    });
-    let board = board.clone();
-    api::Deps {
-        store: store.clone(),
-        keys: api::ApiKeys::new(config.api_key.clone()),
-        numbers: numbers.collect(),
-        library: Library { vault, limits: media_limits(config) },
-        metrics: metrics.clone(),
-        window_margin: config.limits.window_margin,
-        health: Arc::new(move || {
-            let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
-                phone_number_id: number.to_string(),
-                paused: state.paused.map(|(why, _)| why),
-                waiting: state.waiting,
-            };
-            board.numbers().into_iter().map(view).collect()
-        }),
-    }
+/// Our business accounts, each with the way to Meta of its first number.
+fn accounts(config: &Config, numbers: &[Number]) -> Vec<(String, Client)> {
+    let client = |account: &str| {
+        let of_account =
+            |number: &&crate::config::Number| number.business_account_id.as_deref() == Some(account);
+        let id = config.numbers.iter().find(of_account)?.phone_number_id.as_str();
+        numbers.iter().find(|number| &*number.phone_number_id == id).map(|number| number.client.clone())
+    };
+    let found = business_accounts(config).into_iter().map(|account| (client(&account), account));
+    found.filter_map(|(client, account)| Some((account, client?))).collect()
+}
+
+/// The tokens that the configuration had at the start, by number.
+fn tokens_of(config: &Config) -> HashMap<String, Secret> {
+    let token = |number: &config::Number| Some((number.phone_number_id.clone(), number.token.clone()?));
+    config.numbers.iter().filter_map(token).collect()
 }
 
 /// What the store needs to know of the configuration.
@@ -378,7 +378,20 @@ pub fn store_settings(config: &Config) -> store::Settings {
         batch_max: config.database.writer_batch,
         directory_cache: config.limits.directory_cache,
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
+        queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
+    }
+}
+
+/// Who fetches what people send.
+fn fetcher(config: &Config, store: &Store, vault: &Vault, numbers: &[Number], metrics: &Metrics) -> Fetcher {
+    let client = |number: &Number| (number.phone_number_id.to_string(), number.client.clone());
+    Fetcher {
+        store: store.clone(),
+        vault: vault.clone(),
+        clients: numbers.iter().map(client).collect(),
+        limits: media_limits(config),
+        metrics: metrics.clone(),
     }
 }
 
