@@ -17,6 +17,7 @@ pub mod feed;
 pub mod flow;
 pub mod media;
 pub mod meta;
+pub mod outlet;
 pub mod router;
 pub mod sandbox;
 pub mod sender;

@@ -118,6 +118,7 @@ impl Desk {
                 writes: Vec::new(),
                 chosen: Vec::new(),
                 consent: None,
+                changes: Vec::new(),
             });
         }
         turns

@@ -15,8 +15,8 @@ use super::auth::Caller;
 use super::problem::{self, Problem, Slug};
 use super::request_id::RequestId;
 use super::{
-    audit, contacts, conversations, health, keys, media, messages, metrics, numbers, openapi, queue, send,
-    stats, templates, webhooks,
+    audit, contacts, conversations, deliveries, events, health, keys, media, messages, metrics, numbers,
+    openapi, queue, send, stats, templates, webhooks,
 };
 use crate::domain::access::Scope;
 use crate::store::{Deed, Outcome, Store};
@@ -115,6 +115,10 @@ endpoints! {
     Read webhooks::one;
     Operate webhooks::retry;
     Read stats::stats;
+    Read events::stream;
+    Read deliveries::list;
+    Read deliveries::one;
+    Operate deliveries::resend;
 
     Admin keys::list;
     Admin keys::create;

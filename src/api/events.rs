@@ -88,7 +88,8 @@ pub(super) async fn stream(
         None => (feed.end().await?, false),
     };
     let (frames, waiting) = mpsc::channel(feed.limits().buffer);
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header =
+        request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let reader = Reader {
         feed: feed.as_ref().clone(),
         store: store.as_ref().clone(),
@@ -112,7 +113,12 @@ fn asked(request: &HttpRequest, params: &Params) -> Result<Option<NoticeId>, Pro
     let wanted = "the id of an event, unchanged (`ntc_…`)";
     let header = request.headers().get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?"));
     if let Some(given) = header.filter(|given| !given.is_empty()) {
-        let wrong = |()| Problem::header(LAST_EVENT_ID, "`Last-Event-ID` has to be the id of an event, unchanged (`ntc_…`)");
+        let wrong = |()| {
+            Problem::header(
+                LAST_EVENT_ID,
+                "`Last-Event-ID` has to be the id of an event, unchanged (`ntc_…`)",
+            )
+        };
         return given.parse().map(Some).map_err(wrong);
     }
     params.parsed("last_event_id", wanted, |text| text.parse().ok())
@@ -126,7 +132,8 @@ async fn filter(store: &Store, params: &Params) -> Result<Filter, Problem> {
     };
     Ok(Filter {
         kinds: params.list("kind", &format!("one of `{kinds}`"), Kind::parse)?,
-        numbers: params.list("phone_number_id", "a number of ours, by Meta's id", |id| Some(id.to_owned()))?,
+        numbers: params
+            .list("phone_number_id", "a number of ours, by Meta's id", |id| Some(id.to_owned()))?,
         contact,
     })
 }
@@ -227,7 +234,8 @@ impl Reader {
         for notice in page.notices {
             if self.filter.wants(&notice) {
                 let kind = notice.kind.as_str();
-                self.send(format!("id: {}\nevent: {kind}\ndata: {}\n\n", notice.id, notice_json(&notice))).await?;
+                self.send(format!("id: {}\nevent: {kind}\ndata: {}\n\n", notice.id, notice_json(&notice)))
+                    .await?;
             }
         }
         self.place = page.upto;

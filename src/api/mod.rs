@@ -26,9 +26,11 @@ mod command;
 mod contacts;
 mod conversations;
 mod cursor;
+mod deliveries;
 mod digest;
 mod download;
 mod endpoints;
+mod events;
 mod health;
 mod idempotency;
 mod keys;
@@ -36,6 +38,7 @@ mod media;
 mod messages;
 mod metrics;
 mod named;
+mod notice;
 mod numbers;
 mod openapi;
 mod page;
@@ -58,12 +61,14 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 
+use crate::feed::Feed;
 use crate::media::library::Library;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::template::Book;
 
 pub use auth::ApiKeys;
+pub use notice::{notice_json, notice_type};
 pub use numbers::{HealthOfNumbers, NumberHealth, NumberPause, SendLimits, SetToken, Setting, TokenRefused};
 pub use openapi::text as openapi_document;
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
@@ -95,6 +100,8 @@ struct WindowMargin(Duration);
 pub struct Deps {
     /// Where everything is read from and accepted into.
     pub store: Store,
+    /// What happens.
+    pub feed: Feed,
     /// Who may come in.
     pub keys: ApiKeys,
     /// Our numbers; when there is one, a client need not name it.
@@ -117,11 +124,22 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health, set_token, limits } =
-        deps;
+    let Deps {
+        store,
+        feed,
+        keys,
+        numbers,
+        library,
+        templates,
+        metrics,
+        window_margin,
+        health,
+        set_token,
+        limits,
+    } = deps;
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
-    let (library, templates) = (Data::new(library), Data::new(templates));
+    let (library, templates, feed) = (Data::new(library), Data::new(templates), Data::new(feed));
     let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     let (endpoints, document) = openapi::build();
@@ -134,6 +152,9 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(numbers)
             .app_data(health)
             .app_data(library)
+            .app_data(feed)
+            .app_data(keys.clone())
+            .app_data(metrics.clone())
             .app_data(window_margin)
             .app_data(templates)
             .app_data(limits)

@@ -164,7 +164,10 @@ fn alarm_news(notice: &Notice, news: &News, subject: &Subject) -> AlarmNews {
     };
     let News::Alarm(alarm) = news else { return told };
     told.detail = match alarm {
-        Alarm::NumberPaused(_) => "Meta refuses the token of this number: nothing leaves from it until there is another one".to_owned(),
+        Alarm::NumberPaused(_) => {
+            "Meta refuses the token of this number: nothing leaves from it until there is another one"
+                .to_owned()
+        }
         Alarm::NumberResumed(_) => "Meta takes the token of this number again".to_owned(),
         Alarm::Quarantined(event) => {
             told.event_id = Some(*event);

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use super::{business_accounts, media_limits};
 use crate::api;
 use crate::config::{Config, Limits};
+use crate::feed::Feed;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
 use crate::meta::signature::AppSecret;
@@ -29,6 +30,7 @@ pub(super) struct Known {
     pub(super) board: Board,
     pub(super) vault: Vault,
     pub(super) templates: Book,
+    pub(super) feed: Feed,
 }
 
 /// Opens both doors.
@@ -73,7 +75,7 @@ pub(super) fn api_deps(
     known: Known,
     sender: &Addr<SenderActor>,
 ) -> api::Deps {
-    let Known { metrics, board, vault, templates } = known;
+    let Known { metrics, board, vault, templates, feed } = known;
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -82,6 +84,7 @@ pub(super) fn api_deps(
     let limits = &config.limits;
     api::Deps {
         store: store.clone(),
+        feed,
         keys: api::ApiKeys::new(
             config.api_key.as_ref(),
             store.clone(),

@@ -7,6 +7,7 @@
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
 mod doors;
+mod live;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::config::{self, Config, Limits, Secret};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
+use crate::feed::{self, Feed};
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
@@ -195,6 +197,9 @@ struct Running {
     sender: Addr<SenderActor>,
     server: ServerHandle,
     arbiters: Vec<Arbiter>,
+    feed: Feed,
+    /// Those who tell outlets.
+    outlets: JoinSet<()>,
     beside: JoinSet<()>,
 }
 
@@ -283,13 +288,18 @@ impl Running {
             beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
         }
 
-        let known = doors::Known { metrics: metrics.clone(), board, vault, templates };
+        let feed = live::feed(config, &store);
+        beside.spawn(feed::forget(feed.clone()));
+        let outlets = live::outlets(config, &store, &feed, &metrics)?;
+        let known = doors::Known { metrics: metrics.clone(), board, vault, templates, feed: feed.clone() };
         let api = doors::api_deps(config, &store, known, &sender);
         let (addr, server) = doors::open(config, api)?;
-        Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
+        Ok(Self { addr, store, metrics, router, sender, server, arbiters, feed, outlets, beside })
     }
 
     async fn stop(mut self, timeout: Duration) {
+        // Readers listen for ever: the doors would wait for them.
+        self.feed.close();
         self.server.stop(true).await;
         let orderly = async {
             while !self.router.send(IsIdle).await.unwrap_or(true) {
@@ -298,6 +308,7 @@ impl Running {
             while !self.sender.send(Halt).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
+            while self.outlets.join_next().await.is_some() {}
         };
         if tokio::time::timeout(timeout, orderly).await.is_err() {
             tracing::warn!(
@@ -306,6 +317,7 @@ impl Running {
             );
         }
         let _ = self.router.send(Close).await;
+        self.outlets.shutdown().await;
         self.beside.shutdown().await;
         for arbiter in self.arbiters {
             arbiter.stop();

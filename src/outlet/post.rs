@@ -120,7 +120,11 @@ impl Post {
 /// What is the matter, down to its cause. The address is the operator's own and stands in the configuration.
 fn trouble(error: &reqwest::Error) -> String {
     use std::error::Error as _;
-    let mut words = if error.is_timeout() { "it did not answer in time".to_owned() } else { "it cannot be reached".to_owned() };
+    let mut words = if error.is_timeout() {
+        "it did not answer in time".to_owned()
+    } else {
+        "it cannot be reached".to_owned()
+    };
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.source().is_none() {
@@ -140,7 +144,9 @@ impl Resolve for PublicOnly {
             let all = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = all.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
-                return Err("its name leads into a private network; set `private = true` if that is meant".into());
+                return Err(
+                    "its name leads into a private network; set `private = true` if that is meant".into()
+                );
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -181,7 +187,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
     // Global unicast is 2000::/3; within it, documentation, tunnels that carry an IPv4 address, and 2001::/23.
     let global = segments[0] & 0xe000 == 0x2000;
-    let special = (segments[0] == 0x2001 && (segments[1] < 0x0200 || segments[1] == 0x0db8)) || segments[0] == 0x2002;
+    let special =
+        (segments[0] == 0x2001 && (segments[1] < 0x0200 || segments[1] == 0x0db8)) || segments[0] == 0x2002;
     global && !special
 }
 
@@ -212,7 +219,12 @@ mod tests {
     #[test]
     fn a_private_address_is_refused_unless_it_is_meant() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        for url in ["https://10.1.2.3/hook", "https://[::1]/", "https://127.0.0.1:9", "https://[::ffff:192.168.0.1]/"] {
+        for url in [
+            "https://10.1.2.3/hook",
+            "https://[::1]/",
+            "https://127.0.0.1:9",
+            "https://[::ffff:192.168.0.1]/",
+        ] {
             assert!(matches!(Post::new(outlet(url, false), &limits()), Err(Unfit::Private)), "{url}");
             assert!(Post::new(outlet(url, true), &limits()).is_ok(), "{url}");
         }
@@ -223,13 +235,33 @@ mod tests {
     #[test]
     fn what_is_special_is_not_public() {
         for special in [
-            "0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.0.0.1", "192.168.1.1",
-            "198.18.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "ff02::1", "2001:db8::1",
-            "2002:7f00:1::", "2001::1", "64:ff9b::7f00:1", "::ffff:10.0.0.1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "64:ff9b::7f00:1",
+            "::ffff:10.0.0.1",
         ] {
             assert!(!is_public(special.parse().unwrap()), "{special}");
         }
-        for public in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8"] {
+        for public in
+            ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8"]
+        {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
     }

@@ -15,7 +15,9 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A secret that is none. It does not repeat what was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secret of an outlet is `whsec_` and the base64 of 24 to 64 random bytes; `openssl rand -base64 32` makes the latter")]
+#[error(
+    "the secret of an outlet is `whsec_` and the base64 of 24 to 64 random bytes; `openssl rand -base64 32` makes the latter"
+)]
 pub struct BadSecret;
 
 /// What signs what one outlet is told: the key schedule is done once.
@@ -28,7 +30,10 @@ impl Signer {
     /// # Errors
     /// When it is not a secret of the specification.
     pub fn new(secret: &str) -> Result<Self, BadSecret> {
-        let key = secret.strip_prefix(SECRET_PREFIX).and_then(|text| STANDARD.decode(text).ok()).ok_or(BadSecret)?;
+        let key = secret
+            .strip_prefix(SECRET_PREFIX)
+            .and_then(|text| STANDARD.decode(text).ok())
+            .ok_or(BadSecret)?;
         if !KEY_BYTES.contains(&key.len()) {
             return Err(BadSecret);
         }
@@ -63,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_secret_has_its_form_and_is_never_shown() {
-        for wrong in ["", "whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64!"] {
+        for wrong in ["", "whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64!"]
+        {
             assert_eq!(Signer::new(wrong).unwrap_err(), BadSecret);
         }
         let signer = Signer::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

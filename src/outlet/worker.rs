@@ -44,6 +44,8 @@ struct Memory {
     /// How far that is written down, and when it was.
     written: (NoticeId, Millis),
     at_end: bool,
+    /// Whether the last post was not taken: then one at a time tries it.
+    failing: bool,
     /// What is not written down yet.
     unsettled: Vec<(Delivery, DeliverySettle)>,
 }
@@ -56,7 +58,13 @@ impl Worker {
     ///
     /// # Errors
     /// When its address is not one that may be posted to.
-    pub fn new(store: Store, feed: Feed, metrics: Metrics, outlet: Outlet, limits: Limits) -> Result<Self, Unfit> {
+    pub fn new(
+        store: Store,
+        feed: Feed,
+        metrics: Metrics,
+        outlet: Outlet,
+        limits: Limits,
+    ) -> Result<Self, Unfit> {
         let outlet = Arc::new(outlet);
         let post = Post::new(Arc::clone(&outlet), &limits)?;
         Ok(Self { clock: store.clock().clone(), store, feed, metrics, outlet, post, limits })
@@ -75,7 +83,14 @@ impl Worker {
         };
         let mut lanes = Lanes::default();
         waiting.into_iter().for_each(|delivery| lanes.push(delivery));
-        Ok(Memory { lanes, place, written: (place, self.clock.now()), at_end: false, unsettled: Vec::new() })
+        Ok(Memory {
+            lanes,
+            place,
+            written: (place, self.clock.now()),
+            at_end: false,
+            failing: false,
+            unsettled: Vec::new(),
+        })
     }
 
     /// Takes over what the feed has, as far as there is room.
@@ -104,7 +119,8 @@ impl Worker {
     }
 
     fn wants(&self, notice: &Notice) -> bool {
-        let of_itself = matches!(&notice.news, News::Alarm(alarm) if alarm.outlet() == Some(self.outlet.name.as_str()));
+        let of_itself =
+            matches!(&notice.news, News::Alarm(alarm) if alarm.outlet() == Some(self.outlet.name.as_str()));
         !of_itself && self.outlet.filter.wants(notice)
     }
 
@@ -121,20 +137,29 @@ impl Worker {
         }
     }
 
+    /// How many more may be posted at once.
+    fn room(&self, memory: &Memory) -> usize {
+        let max = if memory.failing { 1 } else { self.limits.in_flight_max };
+        max.saturating_sub(memory.lanes.in_flight())
+    }
+
     /// Lets go what may go.
     async fn depart(&self, memory: &mut Memory, under_way: &mut JoinSet<Returned>) -> Result<(), Error> {
-        let room = self.limits.in_flight_max - memory.lanes.in_flight();
+        let room = self.room(memory);
         let departing = memory.lanes.depart(self.clock.now(), room);
         let news = departing.iter().map(|it| (it.notice, it.happened_at, it.news.clone())).collect();
         let told = match notices(&self.store, news).await {
             Ok(told) => told,
             Err(error) => {
-                departing.iter().for_each(|delivery| memory.lanes.retry(delivery, delivery.due_at, delivery.attempts));
+                departing
+                    .iter()
+                    .for_each(|delivery| memory.lanes.retry(delivery, delivery.due_at, delivery.attempts));
                 return Err(error);
             }
         };
         for delivery in departing {
-            let body = told.iter().find(|notice| notice.id == delivery.notice).map(|notice| notice_json(notice));
+            let body =
+                told.iter().find(|notice| notice.id == delivery.notice).map(|notice| notice_json(notice));
             let (post, seconds) = (self.post.clone(), self.clock.now() / SECOND);
             under_way.spawn(async move {
                 let answer = match body {
@@ -145,6 +170,22 @@ impl Worker {
             });
         }
         Ok(())
+    }
+
+    /// Says aloud when an outlet begins to fail, and when it takes something again.
+    fn notice(&self, memory: &mut Memory, answer: Option<&Answer>) {
+        let outlet = self.outlet.name.as_str();
+        match answer {
+            Some(Answer::NotTaken { reason, .. }) if !memory.failing => {
+                tracing::warn!(outlet, reason, "an outlet does not take what it is told; it is tried again");
+                memory.failing = true;
+            }
+            Some(Answer::Taken { .. }) if memory.failing => {
+                tracing::info!(outlet, "the outlet takes what it is told again");
+                memory.failing = false;
+            }
+            _ => {}
+        }
     }
 
     /// What is to be written down of an attempt.
@@ -180,8 +221,11 @@ impl Worker {
                     settle(DeliveryState::Dead, attempts, status, Some(reason))
                 } else {
                     self.metrics.delivery(DeliveryOutcome::Failed);
-                    tracing::warn!(outlet = name, delivery = %delivery.id, attempts, reason, "an outlet did not take something; it is tried again");
-                    DeliverySettle { due_at, ..settle(DeliveryState::Waiting, attempts, status, Some(reason)) }
+                    tracing::debug!(outlet = name, delivery = %delivery.id, attempts, reason, "an outlet did not take something");
+                    DeliverySettle {
+                        due_at,
+                        ..settle(DeliveryState::Waiting, attempts, status, Some(reason))
+                    }
                 }
             }
         }
@@ -206,11 +250,17 @@ impl Worker {
 
 /// How long to wait before the attempt after `attempts`: doubled each time, a fifth of it by chance (of which row and attempt
 /// decide), and never less than the outlet asks for, within the longest pause.
-fn pause(delivery: &Delivery, attempts: u32, retry_after_seconds: Option<u32>, pause_max: Duration) -> Millis {
+fn pause(
+    delivery: &Delivery,
+    attempts: u32,
+    retry_after_seconds: Option<u32>,
+    pause_max: Duration,
+) -> Millis {
     let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(pause_max);
     let asked = Duration::from_secs(retry_after_seconds.unwrap_or(0).into()).min(pause_max);
     let whole = duration_ms(doubled.max(asked));
-    let mixed = (delivery.id.0.cast_unsigned() ^ u64::from(attempts) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
+    let mixed =
+        (delivery.id.0.cast_unsigned() ^ u64::from(attempts) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
     let jitter = whole / 5 * i64::try_from(mixed).unwrap_or(0) / 1_024;
     if asked >= doubled { whole + jitter } else { whole - jitter }
 }
@@ -246,12 +296,14 @@ async fn tell(worker: &Worker, closed: &mut watch::Receiver<bool>) -> Result<(),
         } else if under_way.is_empty() {
             return Ok(());
         }
-        let due = memory.lanes.next_due().filter(|_| memory.lanes.in_flight() < worker.limits.in_flight_max);
+        worker.metrics.outlet_backlog(&worker.outlet.name, memory.lanes.len());
+        let due = memory.lanes.next_due().filter(|_| worker.room(&memory) > 0);
         tokio::select! {
             Some(returned) = under_way.join_next() => {
                 let mut next = Some(returned);
                 while let Some(returned) = next {
                     if let Ok((delivery, answer)) = returned {
+                        worker.notice(&mut memory, answer.as_ref());
                         let settle = worker.judge(&delivery, answer);
                         memory.unsettled.push((delivery, settle));
                     }

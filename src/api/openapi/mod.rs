@@ -75,7 +75,7 @@ pub(super) async fn document(
 }
 
 /// What each group of endpoints is about; in this order.
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 17] = [
     ("send", "Messages to people."),
     ("messages", "What was said, in both directions, and how far it has come."),
     ("queue", "What waits to leave, is held, or has failed, and what a person can do about it."),
@@ -86,6 +86,8 @@ const TAGS: [(&str, &str); 15] = [
     ("templates", "What Meta has approved, and what it wants filled in."),
     ("webhooks", "Accepted events of every kind, and what became of them."),
     ("stats", "Counts."),
+    ("events", "What happens, as it happens."),
+    ("deliveries", "What outlets, systems of your own, were told."),
     ("health", "How it goes."),
     ("metrics", "For Prometheus."),
     ("keys", "API keys."),

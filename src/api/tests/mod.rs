@@ -22,6 +22,7 @@ use crate::domain::contact::Identity;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::feed::{self, Feed};
 use crate::media;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
@@ -117,11 +118,24 @@ fn limits() -> media::Limits {
     }
 }
 
+fn live() -> feed::Limits {
+    feed::Limits {
+        readers_max: 2,
+        buffer: 16,
+        heartbeat: Duration::from_secs(15),
+        stalled_after: Duration::from_secs(30),
+        kept_for: Duration::from_secs(3_600),
+        commits_max: 1_000,
+        log_kept_for: Duration::from_secs(3_600),
+    }
+}
+
 /// No limit: the clock of these tests stands still.
 const RATE: Rate = Rate { per_second: 0, burst: 0 };
 
 fn deps(store: Store) -> Deps {
     Deps {
+        feed: Feed::new(store.clone(), live()),
         keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
         store,
         numbers: Arc::new([Number {
