@@ -127,7 +127,8 @@ fn compare(told: &[Told], stored: &[Value]) {
             continue;
         }
         let way = ["ambiguous", "accepted", "sent", "delivered", "read"];
-        let ranks: Vec<usize> = told.iter().map(|status| way.iter().position(|known| known == status).unwrap()).collect();
+        let ranks: Vec<usize> =
+            told.iter().map(|status| way.iter().position(|known| known == status).unwrap()).collect();
         assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
         assert_eq!(told.last(), message["status"].as_str().as_ref(), "{message}");
         for (status, at) in [("sent", "sent_at"), ("delivered", "delivered_at"), ("read", "read_at")] {
@@ -208,7 +209,8 @@ on_both!(a_killed_program_goes_on_telling_where_it_was, async |database: Databas
         }
     }
     let whole = PHONES * MESSAGES;
-    let received = || (0..PHONES).map(|person| crate::support::app::replies(&meta, &phone(person)).len()).sum::<usize>();
+    let received =
+        || (0..PHONES).map(|person| crate::support::app::replies(&meta, &phone(person)).len()).sum::<usize>();
     for kill in 1..=3 {
         until("some more replies", async || (received() >= whole * kill / 5).then_some(())).await;
         program.kill();
@@ -250,7 +252,8 @@ on_both!(a_filter_lets_through_what_it_names, async |database: Database| {
     let kinds = |told: &[Told]| told.iter().map(|told| kind(told).to_owned()).collect::<Vec<_>>();
     let of_lines = told("&kind=conversation").await;
     let of_ann: Vec<Told> = of_lines.iter().filter(|told| told.data["data"]["id"] == line).cloned().collect();
-    let expected = ["conversation.started", "conversation.handed_off", "conversation.released", "conversation.reset"];
+    let expected =
+        ["conversation.started", "conversation.handed_off", "conversation.released", "conversation.reset"];
     assert_eq!(kinds(&of_ann), expected);
     assert_eq!(of_lines.len(), of_ann.len() + 1, "the other one has but begun");
     assert_eq!(ids(&told(&format!("&kind=conversation&contact={ann}")).await), ids(&of_ann));
@@ -321,7 +324,10 @@ async fn timed(change: impl FnOnce(&mut Config)) -> (TestApp, switchboard::clock
     TestApp::start_timed(database, Flow::parse(SHY, "shy").unwrap(), Limits::none(), change).await
 }
 
-async fn timed_on(database: Database, change: impl FnOnce(&mut Config)) -> (TestApp, switchboard::clock::Hand) {
+async fn timed_on(
+    database: Database,
+    change: impl FnOnce(&mut Config),
+) -> (TestApp, switchboard::clock::Hand) {
     TestApp::start_timed(database, Flow::parse(SHY, "shy").unwrap(), Limits::none(), change).await
 }
 
@@ -408,7 +414,9 @@ fn a_reader_that_takes_nothing_is_let_go_and_comes_back() {
         let text = "x".repeat(4_000);
         for body in 0..BODIES {
             let messages: Vec<Value> = (0..OF_BODY)
-                .map(|number| wire::text(&phone(body * OF_BODY + number), &format!("wamid.{body}.{number}"), &text))
+                .map(|number| {
+                    wire::text(&phone(body * OF_BODY + number), &format!("wamid.{body}.{number}"), &text)
+                })
                 .collect();
             assert_eq!(door::signed(&test, wire::body(wire::NUMBER, &messages)).await, 200);
         }

@@ -26,7 +26,19 @@ impl Program {
         flow: &str,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_with_file(meta, database, flow, settings, "").await
+    }
+
+    /// The same, with this `switchboard.toml`.
+    pub(crate) async fn start_with_file(
+        meta: &LocalMeta,
+        database: &str,
+        flow: &str,
+        settings: &[(&str, &str)],
+        file: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("switchboard.toml"), file).unwrap();
         let flow_file = folder.path().join("flow.yaml");
         std::fs::write(&flow_file, flow).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();

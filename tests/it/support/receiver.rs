@@ -97,7 +97,11 @@ impl Receiver {
 /// The conversation that something told is about.
 pub(crate) fn line(body: &Value) -> String {
     let data = &body["data"];
-    let id = if body["type"].as_str().unwrap().starts_with("conversation.") { &data["id"] } else { &data["conversation_id"] };
+    let id = if body["type"].as_str().unwrap().starts_with("conversation.") {
+        &data["id"]
+    } else {
+        &data["conversation_id"]
+    };
     id.as_str().unwrap_or("none").to_owned()
 }
 
