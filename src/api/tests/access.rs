@@ -44,6 +44,7 @@ fn request_to(endpoint: &Endpoint) -> TestRequest {
     let path = endpoint.path.replace("{id}", "none");
     let request = TestRequest::default().method(endpoint.method.clone()).uri(&path);
     match endpoint.name {
+        "events.stream" => request.uri(&format!("{path}?follow=false")),
         "send.send" => request.set_json(json!({"to": PERSON, "type": "text", "body": "hi"})),
         "keys.create" => request.set_json(json!({"name": "n", "scopes": ["read"]})),
         _ => request,
