@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
 
+use crate::domain::consent::Change;
+use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
@@ -101,13 +103,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     }
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
-    for (identity, change) in preferences {
-        if !consent::told(scope, identity, change).await? {
-            tracing::warn!(
-                "Meta told the preference of a person whom nobody knows; it is kept with its event"
-            );
-        }
-    }
+    prefer(scope, preferences).await?;
     gate::release(scope, &open).await?;
     activity::count(scope, &wrote).await?;
     scope.after.said |= !messages.is_empty();
@@ -125,6 +121,18 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
 
     let mut rest = accepted.into_iter();
     Ok(jobs.iter().map(|job| rest.by_ref().take(job.len()).collect()).collect())
+}
+
+/// Takes in what people told Meta that they want.
+async fn prefer(scope: &Scope<'_>, preferences: Vec<(&Identity, Change)>) -> Result<(), DbErr> {
+    for (identity, change) in preferences {
+        if !consent::told(scope, identity, change).await? {
+            tracing::warn!(
+                "Meta told the preference of a person whom nobody knows; it is kept with its event"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Finds or begins the line of each event. What an event reveals of who is who holds for those before it as well.

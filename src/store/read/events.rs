@@ -152,9 +152,9 @@ fn ways(filter: &EventFilter, lines: &[i64]) -> Vec<Way> {
     if !lines.is_empty() {
         // What a person wrote has one id as a message and as an event; the messages are in order by conversation already.
         let rest = rest(filter);
-        let this = Clause::plain("webhook.id = message.id");
+        let this = vec![Clause::plain("webhook.id = message.id")];
         let event =
-            || Clause::select("select 1 from webhook", &[&[this.clone()], rest.as_slice()].concat()).exists();
+            || Clause::select("select 1 from webhook", &[this.clone(), rest.clone()].concat()).exists();
         let written = |line: &i64| {
             let on =
                 vec![Clause::new("conversation_id = ?", [(*line).into()]), Clause::plain("direction = 'in'")];
