@@ -76,6 +76,8 @@ impl Post {
                 return Err(Unfit::Plain);
             }
         }
+        // Another client may have done it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -218,7 +220,6 @@ mod tests {
 
     #[test]
     fn a_private_address_is_refused_unless_it_is_meant() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         for url in [
             "https://10.1.2.3/hook",
             "https://[::1]/",

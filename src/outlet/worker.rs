@@ -173,7 +173,7 @@ impl Worker {
     }
 
     /// Says aloud when an outlet begins to fail, and when it takes something again.
-    fn notice(&self, memory: &mut Memory, answer: Option<&Answer>) {
+    fn say_aloud(&self, memory: &mut Memory, answer: Option<&Answer>) {
         let outlet = self.outlet.name.as_str();
         match answer {
             Some(Answer::NotTaken { reason, .. }) if !memory.failing => {
@@ -280,7 +280,7 @@ pub async fn run(worker: Worker) {
 }
 
 /// Tells until the feed is closed, or the store fails: then what is remembered is read again, because nobody knows what was
-/// written. What is under way comes back first.
+/// written, and what was under way is posted once more.
 async fn tell(worker: &Worker, closed: &mut watch::Receiver<bool>) -> Result<(), Error> {
     let mut told = worker.feed.told();
     let mut again = worker.store.again();
@@ -303,7 +303,7 @@ async fn tell(worker: &Worker, closed: &mut watch::Receiver<bool>) -> Result<(),
                 let mut next = Some(returned);
                 while let Some(returned) = next {
                     if let Ok((delivery, answer)) = returned {
-                        worker.notice(&mut memory, answer.as_ref());
+                        worker.say_aloud(&mut memory, answer.as_ref());
                         let settle = worker.judge(&delivery, answer);
                         memory.unsettled.push((delivery, settle));
                     }

@@ -320,6 +320,29 @@ on_both!(what_goes_wrong_is_told, async |database: Database| {
     test.stop().await;
 });
 
+/// Asks for a name, and ends.
+const SHORT: &str = r#"
+switchboard: 1
+bot: short
+start: ask
+states:
+  ask: { ask: "Your name?", expect: text, save: name, go: bye }
+  bye: { end: "Goodbye, ${ name }." }
+"#;
+
+on_both!(a_conversation_that_ends_and_begins_anew_is_told, async |database: Database| {
+    let test = TestApp::start(database, Flow::parse(SHORT, "short").unwrap(), |_| {}).await;
+    for text in ["hi", "Ann", "hi again"] {
+        test.meta.say(&phone(1), text).unwrap();
+        test.quiet().await;
+    }
+    let told = all_since(test.app.addr(), "&kind=conversation", BEGINNING).await;
+    let kinds: Vec<&str> = told.iter().map(kind).collect();
+    assert_eq!(kinds, ["conversation.started", "conversation.ended"]);
+    assert_eq!(told[0].data["data"]["id"], told[1].data["data"]["id"]);
+    test.stop().await;
+});
+
 async fn timed(change: impl FnOnce(&mut Config)) -> (TestApp, switchboard::clock::Hand) {
     let database = Database::new(Engine::Sqlite).unwrap();
     TestApp::start_timed(database, Flow::parse(SHY, "shy").unwrap(), Limits::none(), change).await
