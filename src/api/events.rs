@@ -228,8 +228,8 @@ impl Reader {
                 return Err(Left::Done);
             }
         };
-        if page.missed {
-            self.send(reset(self.place, page.upto)).await?;
+        if let Some(begins) = page.missed {
+            self.send(reset(self.place, begins)).await?;
         }
         for notice in page.notices {
             if self.filter.wants(&notice) {

@@ -62,8 +62,8 @@ pub struct Page {
     pub notices: Vec<Arc<Notice>>,
     /// The place behind them; that of the asker when there is nothing new.
     pub upto: NoticeId,
-    /// Whether what was between the place and the first notice has been dropped.
-    pub missed: bool,
+    /// Where the feed begins, if what was between the asked place and that has been dropped.
+    pub missed: Option<NoticeId>,
     /// Whether this was all there is.
     pub at_end: bool,
 }
@@ -152,13 +152,13 @@ impl Feed {
         if let Some(page) = window.after(place) {
             return Ok(page);
         }
-        let nothing = Page { notices: Vec::new(), upto: place, missed: false, at_end: true };
+        let nothing = Page { notices: Vec::new(), upto: place, missed: None, at_end: true };
         let turn = *store.told().borrow();
         if window.is_whole_at(turn) {
             return Ok(nothing);
         }
         let read = window::read(store, window.ends()).await?;
-        if read.missed {
+        if read.missed.is_some() {
             *shared = None;
             return Ok(read);
         }

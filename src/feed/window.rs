@@ -52,7 +52,7 @@ impl Window {
         let notices: Vec<Arc<Notice>> = self.notices.range(first..).take(PAGE_MAX).cloned().collect();
         let more = first + notices.len() < self.notices.len();
         let upto = notices.last().filter(|_| more).map_or(self.ends, |last| last.id);
-        Some(Page { notices, upto, missed: false, at_end: false })
+        Some(Page { notices, upto, missed: None, at_end: false })
     }
 
     /// Whether there was nothing behind its end at this turn of [`Store::told`].
@@ -76,8 +76,8 @@ impl Window {
 pub(super) async fn read(store: &Store, place: NoticeId) -> Result<Page, Error> {
     let (rows, ends) = store.read_feed(place.commit, COMMITS_AT_ONCE).await?;
     let forgotten = NoticeId::end_of(ends.forgotten);
-    let missed = ends.forgotten > 0 && place < forgotten;
-    let mut upto = if missed { forgotten } else { place };
+    let missed = (ends.forgotten > 0 && place < forgotten).then_some(forgotten);
+    let mut upto = missed.unwrap_or(place);
     let mut all: Vec<(NoticeId, i64, News)> = Vec::new();
     let mut at_end = (rows.len() as u64) < COMMITS_AT_ONCE;
     for FeedRow { commit, at, news } in rows {
@@ -114,7 +114,7 @@ mod tests {
 
     fn page(commits: std::ops::RangeInclusive<i64>) -> Page {
         let upto = NoticeId::end_of(*commits.end());
-        Page { notices: commits.map(notice).collect(), upto, missed: false, at_end: true }
+        Page { notices: commits.map(notice).collect(), upto, missed: None, at_end: true }
     }
 
     #[test]

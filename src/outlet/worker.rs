@@ -101,14 +101,15 @@ impl Worker {
             let wanted = page.notices.iter().filter(|notice| self.wants(notice));
             let deliveries: Vec<Delivery> = wanted.map(|notice| self.delivery(notice, now)).collect();
             let stale = page.upto > memory.written.0 && now - memory.written.1 >= PLACE_WRITTEN_EVERY;
-            if page.missed {
+            let missed = page.missed.is_some();
+            if missed {
                 tracing::error!(
                     outlet = self.outlet.name,
                     "an outlet was too far behind: something that it was to be told is kept no longer"
                 );
             }
-            if !deliveries.is_empty() || page.missed || stale {
-                self.store.fill_outlet(&self.outlet.name, page.upto, deliveries.clone(), page.missed).await?;
+            if !deliveries.is_empty() || missed || stale {
+                self.store.fill_outlet(&self.outlet.name, page.upto, deliveries.clone(), missed).await?;
                 memory.written = (page.upto, now);
             }
             deliveries.into_iter().for_each(|delivery| memory.lanes.push(delivery));
