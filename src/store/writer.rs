@@ -116,6 +116,8 @@ pub(crate) struct Writer {
     open_lanes: HashMap<i64, i64>,
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
+    /// Statuses that wait for their message, or more.
+    parked: i64,
     window_margin: Duration,
 }
 
@@ -140,6 +142,7 @@ impl Writer {
             directory: Directory::new(settings.directory_cache),
             open_lanes: HashMap::new(),
             held: HashSet::new(),
+            parked: 0,
             window_margin: settings.window_margin,
         }
     }
@@ -161,6 +164,10 @@ impl Writer {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
             }
         }
+        self.parked = recovery::count_parked(&self.db).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot count the parked statuses; they are looked for at each settle");
+            i64::from(u32::MAX)
+        });
         let mut jobs = Vec::with_capacity(self.batch_max);
         while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
             self.write(&mut jobs).await;
@@ -205,6 +212,7 @@ impl Writer {
             held: &self.held,
             window_margin: self.window_margin,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
+            parked: self.parked,
             after: Aftermath::default(),
             tally: Tally::at(now),
         };
@@ -230,6 +238,7 @@ impl Writer {
 
     fn conclude(&mut self, after: Aftermath) {
         self.directory.learn(after.learnt);
+        self.parked += after.parked_delta;
         for (from, to) in after.merged_lanes {
             if let Some(open) = self.open_lanes.remove(&from) {
                 *self.open_lanes.entry(to).or_default() += open;
