@@ -46,5 +46,5 @@ pub(crate) async fn keep(scope: &mut Scope<'_>, pause: &TokenPause) -> Result<()
     let known = "on conflict (phone_number_id, began_at) do update \
                  set ended_at = coalesce(excluded.ended_at, token_pause.ended_at)";
     let columns = ["phone_number_id", "began_at", "ended_at"];
-    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await
+    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await.map(drop)
 }
