@@ -18,6 +18,7 @@ pub mod flow;
 pub mod media;
 pub mod meta;
 pub mod outlet;
+pub mod privacy;
 pub mod router;
 pub mod sandbox;
 pub mod sender;

@@ -95,6 +95,8 @@ endpoints! {
     Read contacts::one;
     Operate contacts::opt_out;
     Operate contacts::opt_in;
+    Admin contacts::export;
+    Admin contacts::erase;
     Read conversations::list;
     Read conversations::one;
     Read conversations::transcript;

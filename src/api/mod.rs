@@ -63,6 +63,8 @@ use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 
 use crate::feed::Feed;
 use crate::media::library::Library;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::Exporter;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::template::Book;
@@ -108,6 +110,10 @@ pub struct Deps {
     pub numbers: Arc<[Number]>,
     /// Files.
     pub library: Library,
+    /// Who erases people.
+    pub eraser: Eraser,
+    /// Who shows all that is kept of a person.
+    pub exporter: Exporter,
     /// Who knows which templates Meta would take.
     pub templates: Book,
     /// What `/metrics` shows, and where the requests to this door are counted.
@@ -130,6 +136,8 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
         keys,
         numbers,
         library,
+        eraser,
+        exporter,
         templates,
         metrics,
         window_margin,
@@ -140,6 +148,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let (library, templates, feed) = (Data::new(library), Data::new(templates), Data::new(feed));
+    let (eraser, exporter) = (Data::new(eraser), Data::new(exporter));
     let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     let (endpoints, document) = openapi::build();
@@ -155,6 +164,8 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(feed)
             .app_data(keys.clone())
             .app_data(metrics.clone())
+            .app_data(eraser)
+            .app_data(exporter)
             .app_data(window_margin)
             .app_data(templates)
             .app_data(limits)

@@ -10,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 
+use super::people::People;
 use super::{business_accounts, media_limits};
 use crate::api;
 use crate::config::{Config, Limits};
@@ -31,6 +32,7 @@ pub(super) struct Known {
     pub(super) vault: Vault,
     pub(super) templates: Book,
     pub(super) feed: Feed,
+    pub(super) people: People,
 }
 
 /// Opens both doors.
@@ -75,7 +77,7 @@ pub(super) fn api_deps(
     known: Known,
     sender: &Addr<SenderActor>,
 ) -> api::Deps {
-    let Known { metrics, board, vault, templates, feed } = known;
+    let Known { metrics, board, vault, templates, feed, people } = known;
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -92,6 +94,8 @@ pub(super) fn api_deps(
         ),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
+        eraser: people.eraser,
+        exporter: people.exporter,
         templates,
         metrics,
         window_margin: limits.window_margin,

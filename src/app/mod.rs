@@ -8,6 +8,7 @@
 
 mod doors;
 mod live;
+pub mod people;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ use crate::media::fetch::Fetcher;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
-use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
+use crate::router::actor::{Close, CountActive, Forget, IsIdle, Route, RouterActor};
 use crate::router::sweep;
 use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
@@ -211,6 +212,7 @@ impl Running {
         let ids = Ids::new(parts.clock.clone());
         let settings = store_settings(config);
         let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
+        let statements = people::Statements::of(&parts);
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
         let templates = Book::new(config.numbers.iter().filter_map(|number| {
             Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
@@ -229,6 +231,7 @@ impl Running {
 
         let board = Board::default();
         let vault = Vault::open(&config.media.url)?;
+        let people = people::People::new(&store, &vault, statements);
         let counter = Counter {
             store: store.clone(),
             uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
@@ -272,6 +275,7 @@ impl Running {
         let told = (Arc::clone(&wanted), templates.clone());
         beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
         beside.spawn(keeper::keep(keeper));
+        beside.spawn(people.eraser.clone().attend());
         beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));
@@ -291,7 +295,8 @@ impl Running {
         let feed = live::feed(config, &store);
         beside.spawn(feed::forget(feed.clone()));
         let outlets = live::outlets(config, &store, &feed, &metrics)?;
-        let known = doors::Known { metrics: metrics.clone(), board, vault, templates, feed: feed.clone() };
+        let known =
+            doors::Known { metrics: metrics.clone(), board, vault, templates, feed: feed.clone(), people };
         let api = doors::api_deps(config, &store, known, &sender);
         let (addr, server) = doors::open(config, api)?;
         Ok(Self { addr, store, metrics, router, sender, server, arbiters, feed, outlets, beside })
@@ -345,6 +350,7 @@ async fn pass_on(
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
             Hint::TemplatesTold { look } => templates.told(look),
+            Hint::Erased(conversations) => router.do_send(Forget(conversations)),
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
             Hint::Heard(counts) => sender.do_send(Heard(counts)),
         }
@@ -392,6 +398,8 @@ pub fn store_settings(config: &Config) -> store::Settings {
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
         queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
+        hash_key: store::HashKey::new(config.privacy.hash_key.as_ref().map_or("", Secret::expose)),
+        scrub_max_bytes: config.privacy.erase_vacuum_bytes as u64,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod flow;
 mod key;
+mod person;
 mod sandbox;
 mod serve;
 
@@ -47,6 +48,14 @@ enum Command {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// Write everything that is kept of a person into one file: JSON Lines, a row in each line.
+    #[command(after_help = "Example: switchboard export +4915112345001 --out person.jsonl")]
+    Export(person::Export),
+    /// Erase a person everywhere: ids, conversations, messages, raw events, files. It cannot be undone.
+    #[command(
+        after_help = "Example: switchboard erase +4915112345001 --yes\nWhere a server runs, it carries it out. Backups are yours to keep or to renew."
+    )]
+    Erase(person::Erase),
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -86,6 +95,14 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
         Command::Key { command } => return runtime.block_on(key::run(&config, command)),
+        Command::Export(options) => {
+            let parts = parts(&config)?;
+            return runtime.block_on(person::export(&config, &parts, options));
+        }
+        Command::Erase(options) => {
+            let parts = parts(&config)?;
+            return runtime.block_on(person::erase(&config, &parts, options));
+        }
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -39,7 +39,7 @@ pub use serve::Missing;
 pub use source::Source;
 pub use table::{
     Api, Config, Consent, Database, Limits, Live, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta,
-    OutletLimits, Pacing,
+    OutletLimits, Pacing, Privacy,
 };
 
 use file::{File, Given};

@@ -60,6 +60,8 @@ struct Config {
     pub api: Api;
     /// Files that people send and are sent.
     pub media: Media;
+    /// What is kept of people who are no more.
+    pub privacy: Privacy;
     /// The limits.
     pub limits: Limits;
     /// What is logged, and how.
@@ -181,6 +183,16 @@ struct Media in media {
     /// How long the transfer of one file may take.
     transfer_timeout: Duration = "5m", "SWITCHBOARD_MEDIA_TRANSFER_TIMEOUT",
         rule::duration(10 * MILLISECOND..=HOUR);
+}
+
+/// What is kept of people who are no more.
+struct Privacy in privacy {
+    /// Goes into the hashes that are kept of erased people: that they wanted no messages. Without it, who has the whole
+    /// database could try all phone numbers out. Changing it forgets these opt-outs.
+    hash_key: Option<Secret> = "", "SWITCHBOARD_PRIVACY_HASH_KEY", rule::secret().optional();
+    /// The largest SQLite file that is written anew after a person was erased, which keeps writes waiting for some seconds per
+    /// GiB. In a larger one, copies of what was erased may be left in gaps of its pages until `vacuum` is run; 0 turns it off.
+    erase_vacuum_bytes: usize = "512MiB", "SWITCHBOARD_ERASE_VACUUM_BYTES", rule::size(0..=1 << 40);
 }
 
 /// The limits: what is held, for how long, and how often something is tried.

@@ -224,6 +224,11 @@ fn done(reply: &Reply) -> Vec<(Outcome, Trace)> {
         Reply::Changed(false) | Reply::Media(_, false) => Vec::new(),
         Reply::Media(id, true) => vec![to(id.to_string())],
         Reply::Key(id) => vec![to(id.to_string())],
+        Reply::Erasure(Some(erasure)) => {
+            let target = Some(erasure.contact.to_string());
+            vec![(Outcome::Accepted, Trace { target, event: None })]
+        }
+        Reply::Erasure(None) => Vec::new(),
         _ => vec![(Outcome::Done, Trace::default())],
     }
 }

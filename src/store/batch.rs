@@ -11,7 +11,8 @@ use crate::domain::ids::{KeyId, MediaId, MessageId};
 use crate::domain::notice::News;
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Claim, Deed, Hint, TurnReply};
+use crate::store::privacy::tombstone;
+use crate::store::{Accepted, Claim, Deed, Erasure, Hint, Parted, Scrubbed, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -35,6 +36,10 @@ pub(crate) struct Aftermath {
     pub(crate) told: bool,
     /// Whether a delivery is to be made again.
     pub(crate) again: bool,
+    /// Until when the last of the tombstones that were written stands.
+    pub(crate) buried_until: Millis,
+    /// Whether an opt-out of an erased person was marked.
+    pub(crate) marked: bool,
     /// What is in the audit log now.
     pub(crate) deeds: Vec<Arc<Deed>>,
 }
@@ -59,6 +64,8 @@ pub(crate) struct Scope<'a> {
     /// Conversations for which messages may be held.
     pub(crate) held: &'a HashSet<i64>,
     pub(crate) window_margin: Duration,
+    /// What is known of the erased.
+    pub(crate) erased: &'a tombstone::Memory,
     pub(crate) claim_at_once: bool,
     /// Statuses that wait for their message, or more.
     pub(crate) parked: i64,
@@ -81,6 +88,9 @@ pub(crate) enum Reply {
     Number(i64),
     Media(MediaId, bool),
     Key(KeyId),
+    Erasure(Option<Box<Erasure>>),
+    Parted(Parted),
+    Scrubbed(Scrubbed),
 }
 
 /// Why a batch was not committed.

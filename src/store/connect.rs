@@ -82,6 +82,8 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
                 .pragma("cache_size", CACHE_KIB)
                 .pragma("temp_store", "memory");
             if writes {
+                // What is deleted is overwritten, so that nothing of a person stays behind in the file.
+                let sqlite = sqlite.pragma("secure_delete", "on");
                 sqlite.journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             } else {
                 sqlite.create_if_missing(false).pragma("query_only", "on")

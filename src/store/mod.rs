@@ -41,6 +41,7 @@ mod keys;
 mod media;
 mod merge;
 mod pauses;
+mod privacy;
 mod queue;
 pub mod read;
 mod recovery;
@@ -59,6 +60,7 @@ pub use delivery::{Delivery, DeliverySettle, DeliveryState};
 pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
+pub use privacy::{Erasure, ErasureState, Found, HashKey, Line, Part, Parted, Place, Scrubbed};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
@@ -69,6 +71,7 @@ pub use types::{
 };
 
 use batch::Reply;
+use privacy::tombstone::{self, Hasher};
 use writer::{Job, Request};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
@@ -117,6 +120,10 @@ pub struct Settings {
     pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
+    /// What goes into the hashes that are kept of the erased.
+    pub hash_key: HashKey,
+    /// The largest SQLite file, in bytes, that is written anew after a person was erased.
+    pub scrub_max_bytes: u64,
 }
 
 /// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
@@ -134,6 +141,7 @@ struct Inner {
     gauge: Arc<Gauge>,
     unfinished_max: i64,
     queued_max: i64,
+    hasher: Hasher,
     clock: Clock,
     ids: Ids,
 }
@@ -174,6 +182,8 @@ impl Store {
         prepare(&settings.url, settings.migrate).await?;
         let connections = connect::open(&settings.url, settings.reader_connections).await?;
         ids.start_after(recovery::highest_id(&connections.writer).await?);
+        let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
+        let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -181,7 +191,7 @@ impl Store {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
-            connections.writer,
+            (connections.writer, erased),
             settings,
             clock.clone(),
             ids.clone(),
@@ -199,6 +209,7 @@ impl Store {
             gauge,
             unfinished_max: settings.unfinished_max,
             queued_max: settings.queued_max,
+            hasher,
             clock,
             ids,
         };

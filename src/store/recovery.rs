@@ -167,6 +167,7 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "template.id",
         "api_key.id",
         "audit.id",
+        "erasure.id",
     ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");

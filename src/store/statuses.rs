@@ -11,6 +11,7 @@ use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::notice;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::webhook;
+use crate::store::privacy::sweep;
 use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.
@@ -71,8 +72,10 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
             None => parked.push(*event),
         }
     }
+    // A message has its row before it leaves: one that carries our id and has none was erased, or was too old to be kept.
     let Applied { unknown, open } = apply(scope, &changes).await?;
-    parked.extend(news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event));
+    let gone = news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event);
+    sweep::forget_statuses(scope, &gone.collect::<Vec<i64>>()).await?;
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
     scope.after.parked_delta += i64::try_from(parked.len()).unwrap_or(0);
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";

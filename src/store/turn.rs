@@ -234,6 +234,7 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing, position: i6
         failed_at: Set(None),
         resend_of: Set(outgoing.resend_of.map(|id| id.0)),
         resent_as: Set(None),
+        media_id: Set(outgoing.message.file().map(|file| file.0)),
         position: Set(position),
     }
 }

@@ -129,6 +129,8 @@ pub enum Hint {
         /// Whether the list has to be read.
         look: bool,
     },
+    /// The person in these conversations is no more: whoever has one of them in memory forgets it.
+    Erased(Vec<ConversationId>),
     /// What waits to leave goes by another lane, or to another address.
     Redirected(Vec<Redirected>),
     /// So many messages of people came in at each of these numbers of ours.

@@ -24,6 +24,9 @@ use crate::store::delivery::{self, DeliveryWrite};
 use crate::store::directory::Directory;
 use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
+use crate::store::privacy::erase::{self, EraseWrite};
+use crate::store::privacy::waste::{self, WasteWrite};
+use crate::store::privacy::{scrub, tombstone};
 use crate::store::template::TemplateList;
 use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
@@ -85,6 +88,12 @@ pub(crate) enum Request {
     Templates(TemplateList),
     /// Something about API keys.
     Key(KeyWrite),
+    /// A step in the erasing of a person.
+    Erase(EraseWrite),
+    /// What contents no file has any more.
+    Waste(WasteWrite),
+    /// Clean the files of the database of what was deleted.
+    Scrub,
     /// What somebody did, of which nothing else is written.
     Note(audit::Note),
     /// Count the open events afresh.
@@ -139,11 +148,13 @@ pub(crate) struct Writer {
     window_margin: Duration,
     /// Since when the database takes no writes.
     failing_since: Option<Millis>,
+    erased: tombstone::Memory,
+    scrub_max: u64,
 }
 
 impl Writer {
     pub(crate) fn new(
-        db: DatabaseConnection,
+        (db, erased): (DatabaseConnection, tombstone::Memory),
         settings: &Settings,
         clock: Clock,
         ids: Ids,
@@ -165,6 +176,8 @@ impl Writer {
             parked: 0,
             window_margin: settings.window_margin,
             failing_since: None,
+            erased,
+            scrub_max: settings.scrub_max_bytes,
         }
     }
 
@@ -206,6 +219,18 @@ impl Writer {
     }
 
     async fn write(&mut self, jobs: &mut Vec<Job>) {
+        // That is done outside of any transaction, after what was asked for before it.
+        let scrubs: Vec<Job> = jobs.extract_if(.., |job| matches!(job.request, Request::Scrub)).collect();
+        if !jobs.is_empty() {
+            self.write_all(jobs).await;
+        }
+        for job in scrubs {
+            let scrubbed = scrub::files(&self.db, self.scrub_max).await;
+            job.answer(scrubbed.map(Reply::Scrubbed).map_err(Error::Database));
+        }
+    }
+
+    async fn write_all(&mut self, jobs: &mut Vec<Job>) {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
             Err(abort) if jobs.len() == 1 => {
@@ -257,6 +282,7 @@ impl Writer {
             open_lanes: &self.open_lanes,
             held: &self.held,
             window_margin: self.window_margin,
+            erased: &self.erased,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             parked: self.parked,
             after: Aftermath::default(),
@@ -317,6 +343,8 @@ impl Writer {
         if after.again {
             self.gauge.again.send_modify(|turn| *turn += 1);
         }
+        self.erased.until = self.erased.until.max(after.buried_until);
+        self.erased.marked |= after.marked;
         if after.said {
             self.gauge.unfollowed.store(true, Ordering::Relaxed);
         }
@@ -403,6 +431,9 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Key(write) => *reply = keys::write(scope, write).await?,
+            Request::Erase(write) => *reply = erase::write(scope, write).await?,
+            Request::Waste(write) => *reply = waste::write(scope, write).await?,
+            Request::Scrub => {}
             Request::Note(_) => {}
             Request::Delivery(write) => *reply = delivery::write(scope, write).await?,
             Request::ForgetFeed(edge) => *reply = Reply::Changed(feed::forget(scope, *edge).await?),

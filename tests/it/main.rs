@@ -24,6 +24,7 @@ mod outlet;
 mod overload;
 mod pacing;
 mod passivation;
+mod privacy;
 mod pywa;
 mod reads;
 mod recovery;

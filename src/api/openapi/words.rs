@@ -8,7 +8,7 @@ use crate::domain::access::Scope;
 use crate::domain::contact::AliasKind;
 use crate::domain::delivery::Status;
 use crate::store::read::EVENT_STATES;
-use crate::store::{Actor, DeliveryState, MediaState, Outcome, QueueState};
+use crate::store::{Actor, DeliveryState, ErasureState, MediaState, Outcome, QueueState};
 
 /// A type that stands for text in the document, and is nothing else.
 macro_rules! text {
@@ -65,6 +65,8 @@ text! {
     QueueStateText, "QueueState", one_of(QueueState::ALL.map(QueueState::as_str));
     /// What became of an event.
     EventStateText, "EventState", one_of(EVENT_STATES);
+    /// How far the erasing of a person has come.
+    ErasureStateText, "ErasureState", one_of(ErasureState::ALL.map(ErasureState::as_str));
     /// In which order a list is shown.
     OrderText, "Order", one_of(["asc", "desc"]);
     /// By what a range of statistics is divided.

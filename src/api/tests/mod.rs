@@ -26,8 +26,10 @@ use crate::feed::{self, Feed};
 use crate::media;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::Exporter;
 use crate::store::{
-    Accepted, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
+    Accepted, HashKey, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
 };
 use crate::telemetry::Metrics;
 use crate::template::Book;
@@ -105,6 +107,8 @@ fn settings(folder: &TempDir) -> Settings {
         unfinished_max: 1_000,
         queued_max: 1_000,
         window_margin: Duration::from_secs(60),
+        hash_key: HashKey::default(),
+        scrub_max_bytes: 0,
     }
 }
 
@@ -134,8 +138,11 @@ fn live() -> feed::Limits {
 const RATE: Rate = Rate { per_second: 0, burst: 0 };
 
 fn deps(store: Store) -> Deps {
+    let (vault, nothing) = (Vault::in_memory(), Arc::<[String]>::from([]));
     Deps {
         feed: Feed::new(store.clone(), live()),
+        eraser: Eraser::new(store.clone(), vault.clone(), Arc::clone(&nothing)),
+        exporter: Exporter::new(store.clone(), vault.clone(), nothing),
         keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
         store,
         numbers: Arc::new([Number {
@@ -143,7 +150,7 @@ fn deps(store: Store) -> Deps {
             display: Some("+1 555 0100".into()),
         }]),
         templates: Book::default(),
-        library: Library { vault: Vault::in_memory(), limits: limits() },
+        library: Library { vault, limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
         health: Arc::new(Vec::new),
