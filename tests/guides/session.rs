@@ -1,0 +1,254 @@
+//! A shell in which a page is followed from top to bottom, and the program beside it in a terminal of its own.
+//!
+//! The addresses of the page are exchanged for free ones, there and back, and `cargo run --release --` for the program that
+//! was built with this test. Everything else is run as it stands.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::page::{Addition, Example, Manner, Page, Part};
+use crate::shown::compare;
+
+/// How long an example may take before it has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at what is not there yet.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Where the pages say that the program and the local Meta are.
+const APP: &str = "127.0.0.1:8000";
+const META: &str = "127.0.0.1:8001";
+const CARGO_RUN: &str = "cargo run --release -- ";
+/// What the sandbox says last when it is ready.
+const READY: &str = "Ctrl-C ends it.";
+/// Written after each example, with its exit code.
+const END: &str = "@@@ the example has ended with";
+
+pub(crate) struct Session {
+    folder: TempDir,
+    shell: Child,
+    to_shell: ChildStdin,
+    from_shell: Receiver<String>,
+    beside: Option<Beside>,
+    app: String,
+    meta: String,
+}
+
+/// What keeps running beside.
+struct Beside(Child);
+
+impl Session {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [app, meta] = free_addresses();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let program = env!("CARGO_BIN_EXE_switchboard");
+        let wrapper = format!(
+            "#!/bin/sh\n[ \"$1\" = sandbox ] && exec '{program}' \"$@\" --meta {meta}\nexec '{program}' \"$@\"\n"
+        );
+        fs::write(bin.join("switchboard"), wrapper).unwrap();
+        fs::set_permissions(bin.join("switchboard"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(folder.path().join("work")).unwrap();
+        let mut shell = shell(folder.path(), &app)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let to_shell = shell.stdin.take().unwrap();
+        let from_shell = lines_of(shell.stdout.take().unwrap());
+        Self { folder, shell, to_shell, from_shell, beside: None, app, meta }
+    }
+
+    /// Follows a page. What differs from it is a panic that names the place.
+    pub(crate) fn follow(&mut self, page: &Page) {
+        for part in &page.parts {
+            match part {
+                Part::Example(example) => {
+                    let told = match &example.manner {
+                        Manner::NotRun(_) => Ok(()),
+                        Manner::KeepsRunning => self.keep_running(example),
+                        Manner::Runs | Manner::Fails => self.try_out(example),
+                    };
+                    told.unwrap_or_else(|told| {
+                        panic!("{}:{}: {told}\n\n{}", page.name, example.line, example.script)
+                    });
+                }
+                Part::File { name, text } => fs::write(self.work().join(name), text).unwrap(),
+                Part::Addition(addition) => self.add(page, addition),
+            }
+        }
+    }
+
+    /// What the program answers beside the page, at this path.
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        let (output, code) = self.run(command);
+        assert_eq!(code, 0, "{command}: {output}");
+        output
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Runs an example, again as long as it only looks and does not yet see what is shown.
+    fn try_out(&mut self, example: &Example) -> Result<(), String> {
+        let looks = example.script.contains("curl ")
+            && !["-X ", " -d ", "--data", "say "].iter().any(|word| example.script.contains(word));
+        let mut tries = PATIENCE.as_millis() / PAUSE.as_millis();
+        loop {
+            let (output, code) = self.run(&example.script);
+            let wanted = code == 0 || example.manner == Manner::Fails;
+            let told = match &example.answer {
+                _ if !wanted => Err(format!("it ended with {code}")),
+                Some(answer) => compare(answer, &output),
+                None => Ok(()),
+            };
+            tries -= 1;
+            match told {
+                Err(_) if looks && tries > 0 => thread::sleep(PAUSE),
+                told => return told.map_err(|told| format!("{told}; what came is\n{output}")),
+            }
+        }
+    }
+
+    /// Runs commands, and says what they printed and how they ended.
+    fn run(&mut self, script: &str) -> (String, i32) {
+        let file = self.folder.path().join("example.sh");
+        fs::write(&file, self.real(script)).unwrap();
+        writeln!(self.to_shell, ". '{}' < /dev/null 2>&1; echo; echo \"{END} $?\"", file.display()).unwrap();
+        let mut output = String::new();
+        loop {
+            let line = match self.from_shell.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{script}\n{output}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the shell ended:\n{script}\n{output}"),
+            };
+            if let Some(code) = line.strip_prefix(END) {
+                let output = output.trim_end().replace(&self.app, APP).replace(&self.meta, META);
+                return (output, code.trim().parse().unwrap());
+            }
+            output.push_str(&line);
+            output.push('\n');
+        }
+    }
+
+    fn real(&self, script: &str) -> String {
+        script.replace(APP, &self.app).replace(META, &self.meta).replace(CARGO_RUN, "switchboard ")
+    }
+
+    /// Starts what keeps running, in the place of what ran before, and waits until it is ready.
+    fn keep_running(&mut self, example: &Example) -> Result<(), String> {
+        self.beside = None;
+        let script = format!("exec 2>&1\n{}", self.real(&example.script));
+        let child = shell(self.folder.path(), &self.app)
+            .args(["-c", &script])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let beside = self.beside.insert(Beside(child));
+        let lines = lines_of(beside.0.stdout.take().unwrap());
+        let is_sandbox = example.script.contains(" sandbox");
+        let mut said = String::new();
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            if let Some(status) = beside.0.try_wait().unwrap() {
+                said.extend(lines.iter().map(|line| line + "\n"));
+                return Err(format!("it ended by itself with {status}:\n{said}"));
+            }
+            thread::sleep(PAUSE);
+            said.extend(lines.try_iter().map(|line| line + "\n"));
+            let open = TcpStream::connect(&self.app).is_ok();
+            if open && (!is_sandbox || said.contains(READY)) {
+                // So that its pipe never fills.
+                thread::spawn(move || lines.iter().for_each(drop));
+                let said = said.trim().replace(&self.app, APP).replace(&self.meta, META);
+                let Some(answer) = &example.answer else { return Ok(()) };
+                return compare(answer, &said).map_err(|told| format!("{told}; what it said is\n{said}"));
+            }
+        }
+        Err(format!("it is not ready:\n{said}"))
+    }
+
+    fn add(&self, page: &Page, addition: &Addition) {
+        let Addition { line, file, after, mark, text } = addition;
+        let path = self.work().join(file);
+        let known =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}:{line}: {file}: {error}", page.name));
+        let mut lines: Vec<&str> = known.lines().collect();
+        let found = lines.iter().position(|known| known.trim_start().starts_with(mark.as_str()));
+        let found =
+            found.unwrap_or_else(|| panic!("{}:{line}: no line of {file} begins with `{mark}`", page.name));
+        lines.insert(found + usize::from(*after), text.trim_end());
+        fs::write(path, lines.join("\n") + "\n").unwrap();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.beside = None;
+        // It may have ended before.
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+impl Drop for Beside {
+    /// Ctrl-C, to everything in this terminal, and what does not heed it is killed.
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let signal =
+            |name: &str| Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
+        let _ = signal("-INT");
+        for _ in 0..300 {
+            if self.0.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let _ = signal("-KILL");
+        let _ = self.0.wait();
+    }
+}
+
+/// A shell with nothing set but where to find programs and on which address the program is to listen.
+fn shell(folder: &Path, app: &str) -> Command {
+    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command
+        .args(["--noprofile", "--norc"])
+        .current_dir(folder.join("work"))
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", folder)
+        .env("TMPDIR", folder)
+        .env("LANG", "C.UTF-8")
+        .env("SWITCHBOARD_LISTEN", app)
+        .env("SWITCHBOARD_LOG", "error");
+    command
+}
+
+fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        // Nobody listens when the test has ended.
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| tell.send(line)).ok();
+    });
+    told
+}
+
+/// Two addresses that nobody listens on.
+fn free_addresses() -> [String; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().to_string())
+}
