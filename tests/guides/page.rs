@@ -134,7 +134,9 @@ fn parts(page: &str, text: &str) -> Vec<Part> {
                 "{}: this is the answer of no example; write it below one, or put `<!-- not an answer -->` above it",
                 at()
             ),
-            "yaml" if note.is_some() => parts.push(file(note.unwrap_or_default(), line, text, &at())),
+            "yaml" | "dotenv" if note.is_some() => {
+                parts.push(file(note.unwrap_or_default(), line, text, &at()))
+            }
             other => assert!(
                 SHOWN.contains(&other),
                 "{}: blocks of `{other}` are not known here: write examples as `sh` and their answers as `json` or `text`",

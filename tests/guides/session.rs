@@ -22,7 +22,9 @@ use crate::shown::compare;
 /// How long an example may take before it has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at what is not there yet.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+/// Looks before it is not there at all.
+pub(crate) const TRIES: u32 = 600;
 /// Where the pages say that the program and the local Meta are.
 const APP: &str = "127.0.0.1:8000";
 const META: &str = "127.0.0.1:8001";
@@ -89,11 +91,18 @@ impl Session {
         }
     }
 
-    /// What the program answers beside the page, at this path.
+    /// Runs a command that is on no page, and says what it printed.
     pub(crate) fn ask(&mut self, command: &str) -> String {
         let (output, code) = self.run(command);
         assert_eq!(code, 0, "{command}: {output}");
         output
+    }
+
+    /// Starts what keeps running, for commands that are on no page.
+    pub(crate) fn serve_beside(&mut self, script: &str) {
+        let example =
+            Example { line: 0, script: script.to_owned(), manner: Manner::KeepsRunning, answer: None };
+        self.keep_running(&example).unwrap_or_else(|told| panic!("{told}"));
     }
 
     fn work(&self) -> PathBuf {
@@ -104,7 +113,7 @@ impl Session {
     fn try_out(&mut self, example: &Example) -> Result<(), String> {
         let looks = example.script.contains("curl ")
             && !["-X ", " -d ", "--data", "say "].iter().any(|word| example.script.contains(word));
-        let mut tries = PATIENCE.as_millis() / PAUSE.as_millis();
+        let mut tries = TRIES;
         loop {
             let (output, code) = self.run(&example.script);
             let wanted = code == 0 || example.manner == Manner::Fails;
@@ -161,7 +170,7 @@ impl Session {
         let lines = lines_of(beside.0.stdout.take().unwrap());
         let is_sandbox = example.script.contains(" sandbox");
         let mut said = String::new();
-        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        for _ in 0..TRIES {
             if let Some(status) = beside.0.try_wait().unwrap() {
                 said.extend(lines.iter().map(|line| line + "\n"));
                 return Err(format!("it ended by itself with {status}:\n{said}"));
