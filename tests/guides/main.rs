@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod deployment;
 mod endpoints;
 mod page;
 mod session;
@@ -18,17 +19,24 @@ use page::{Manner, Page};
 use session::Session;
 
 /// What is not run, by page and kind. An example more or less is a line here.
-const NOT_RUN: [(&str, &str, usize); 4] = [
+const NOT_RUN: [(&str, &str, usize); 5] = [
     ("README.md", "meta", 1),
     ("docs/quick-start.md", "build", 1),
     ("docs/setup.md", "meta", 3),
     ("docs/media.md", "elsewhere", 1),
+    ("docs/deployment.md", "machine", 4),
 ];
 /// The kinds of reasons for which an example is not run.
 const KINDS: [&str; 4] = ["build", "meta", "machine", "elsewhere"];
 /// The tools of the examples. Where one is missing, the examples are left out, but not where `.ci/run` sets this.
 const TOOLS: [&str; 5] = ["bash", "curl", "jq", "openssl", "sqlite3"];
 const REQUIRED: &str = "SWITCHBOARD_TEST_GUIDES";
+
+/// Says aloud what a test leaves out.
+fn left_out(what: &str) {
+    // Not eprintln: what a passing test prints is not shown, and this has to be.
+    let _ = std::io::stderr().write_all(format!("\nLEFT OUT: {what}\n").as_bytes());
+}
 
 /// A shell to follow this page in, where the tools are there.
 fn with_tools(name: &str) -> Option<Session> {
@@ -42,9 +50,7 @@ fn with_tools(name: &str) -> Option<Session> {
     };
     if let Some(missing) = TOOLS.iter().find(|tool| !is_there(tool)) {
         assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set and `{missing}` is not installed");
-        let told = format!("\nLEFT OUT: the examples of {name}, because `{missing}` is not installed\n");
-        // Not eprintln: what a passing test prints is not shown, and this has to be.
-        let _ = std::io::stderr().write_all(told.as_bytes());
+        left_out(&format!("the examples of {name}, because `{missing}` is not installed"));
         return None;
     }
     Some(Session::start())
@@ -78,6 +84,7 @@ pages! {
     the_ways_to_customise_are_true: "docs/customising.md";
     the_troubles_are_true: "docs/troubleshooting.md";
     the_examples_of_the_api_are_true: "docs/api-examples.md";
+    the_deployment_is_true: "docs/deployment.md";
     the_page_of_the_api_is_true: "docs/api.md";
     the_page_of_flows_is_true: "docs/flows.md";
     the_page_of_settings_is_true: "docs/configuration.md";

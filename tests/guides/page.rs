@@ -17,20 +17,7 @@
 use std::path::Path;
 
 /// Languages of blocks that are looked at, but not run, and of which other tests may know more.
-const SHOWN: [&str; 12] = [
-    "yaml",
-    "toml",
-    "sql",
-    "ini",
-    "nginx",
-    "caddyfile",
-    "rust",
-    "promql",
-    "json outbound",
-    "text inbound",
-    "dotenv",
-    "powershell",
-];
+const SHOWN: [&str; 6] = ["yaml", "toml", "sql", "dotenv", "json outbound", "text inbound"];
 
 /// A page and what is in it.
 #[derive(Debug)]
@@ -44,7 +31,12 @@ pub(crate) struct Page {
 #[derive(Debug)]
 pub(crate) enum Part {
     Example(Example),
-    File { name: String, text: String },
+    /// Commands for PowerShell: run together, when the page has been followed.
+    PowerShell(String),
+    File {
+        name: String,
+        text: String,
+    },
     Addition(Addition),
 }
 
@@ -122,6 +114,7 @@ fn parts(page: &str, text: &str) -> Vec<Part> {
                 parts.push(Part::Example(Example { line, script: text, manner, answer: None }));
                 open = true;
             }
+            "powershell" => parts.push(Part::PowerShell(text)),
             "json" | "text" if answers => {
                 let answer = if language == "json" { Answer::Json(text) } else { Answer::Text(text) };
                 let Some(Part::Example(example)) = parts.last_mut() else {

@@ -87,8 +87,33 @@ impl Session {
                 }
                 Part::File { name, text } => fs::write(self.work().join(name), text).unwrap(),
                 Part::Addition(addition) => self.add(page, addition),
+                Part::PowerShell(_) => {}
             }
         }
+        self.try_powershell(page);
+    }
+
+    /// Runs what the page has for PowerShell, where it is installed; what fails in it is a panic.
+    fn try_powershell(&mut self, page: &Page) {
+        let blocks = page
+            .parts
+            .iter()
+            .filter_map(|part| if let Part::PowerShell(text) = part { Some(text) } else { None });
+        let script = blocks.fold(String::new(), |script, block| script + block);
+        if script.is_empty() {
+            return;
+        }
+        if self.run("command -v pwsh").1 != 0 {
+            crate::left_out(&format!(
+                "what {} has for PowerShell, because `pwsh` is not installed",
+                page.name
+            ));
+            return;
+        }
+        let script = format!("$ErrorActionPreference = 'Stop'\n{}", self.real(&script));
+        fs::write(self.work().join("page.ps1"), script).unwrap();
+        let (output, code) = self.run("pwsh -NoProfile -NonInteractive -File page.ps1");
+        assert_eq!(code, 0, "{}, in PowerShell:\n{output}", page.name);
     }
 
     /// Runs a command that is on no page, and says what it printed.
