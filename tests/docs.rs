@@ -1,5 +1,7 @@
 //! The examples of the documents work, and the settings that they name are settings.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

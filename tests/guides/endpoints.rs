@@ -256,7 +256,7 @@ fn run(session: &mut Session, request: &Request<'_>, command: &str) -> Vec<(Stri
         if set.len() == sets.len() {
             return set;
         }
-        std::thread::sleep(crate::session::PAUSE);
+        crate::session::pause(crate::session::PAUSE);
     }
     panic!("{}: what it sets is not in the answer:\n{answer}", request.name)
 }

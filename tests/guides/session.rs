@@ -149,7 +149,7 @@ impl Session {
             };
             tries -= 1;
             match told {
-                Err(_) if looks && tries > 0 => thread::sleep(PAUSE),
+                Err(_) if looks && tries > 0 => pause(PAUSE),
                 told => return told.map_err(|told| format!("{told}; what came is\n{output}")),
             }
         }
@@ -200,7 +200,7 @@ impl Session {
                 said.extend(lines.iter().map(|line| line + "\n"));
                 return Err(format!("it ended by itself with {status}:\n{said}"));
             }
-            thread::sleep(PAUSE);
+            pause(PAUSE);
             said.extend(lines.try_iter().map(|line| line + "\n"));
             let open = TcpStream::connect(&self.app).is_ok();
             if open && (!is_sandbox || said.contains(READY)) {
@@ -248,7 +248,7 @@ impl Drop for Beside {
             if self.0.try_wait().is_ok_and(|status| status.is_some()) {
                 return;
             }
-            thread::sleep(Duration::from_millis(100));
+            pause(Duration::from_millis(100));
         }
         let _ = signal("-KILL");
         let _ = self.0.wait();
@@ -285,4 +285,9 @@ fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
 fn free_addresses() -> [String; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().to_string())
+}
+
+#[expect(clippy::disallowed_methods, reason = "no actor runs on this thread")]
+pub(crate) fn pause(length: Duration) {
+    thread::sleep(length);
 }
