@@ -27,7 +27,7 @@ use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
     TokenPause, Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
+use crate::store::{accept, consent, gate, media, pauses, queue, recovery, search, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -62,6 +62,8 @@ pub(crate) enum Request {
     Writes(Vec<SqlWrite>),
     /// Something about files.
     Media(MediaWrite),
+    /// Keep the words of messages that came since the last time.
+    Follow,
     /// What Meta's list of templates says.
     Templates(TemplateList),
     /// Something about API keys.
@@ -192,9 +194,10 @@ impl Writer {
             ..TransactionOptions::default()
         };
         let tx = self.db.begin_with_options(options).await?;
+        let now = self.clock.now();
         let mut scope = Scope {
             tx: &tx,
-            now: self.clock.now(),
+            now,
             ids: &self.ids,
             directory: &mut self.directory,
             open_lanes: &self.open_lanes,
@@ -202,12 +205,10 @@ impl Writer {
             window_margin: self.window_margin,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             after: Aftermath::default(),
-            tally: Tally::default(),
+            tally: Tally::at(now),
         };
         let applied = match apply(&mut scope, jobs).await {
-            Ok(replies) => {
-                scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from)
-            }
+            Ok(replies) => scope.tally.write(scope.tx).await.map(|()| replies).map_err(Abort::from),
             Err(abort) => Err(abort),
         };
         let after = scope.after;
@@ -248,6 +249,9 @@ impl Writer {
             self.held.remove(&conversation);
         }
         self.held.extend(after.held);
+        if after.said {
+            self.gauge.unfollowed.store(true, Ordering::Relaxed);
+        }
         match after.open_counted {
             Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
@@ -327,6 +331,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 }
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
+            Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Key(write) => *reply = keys::write(scope, write).await?,
             Request::Note(_) => {}
