@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("flow", &["clock", "domain"]),
     ("meta", &["clock", "domain", "config"]),
     ("store", &["clock", "domain", "telemetry", "meta"]),
-    ("connector", &["clock", "domain", "flow", "store"]),
+    ("connector", &["clock", "domain", "config", "flow", "store"]),
     ("template", &["clock", "domain", "telemetry", "meta", "store"]),
     ("conversation", &["clock", "domain", "telemetry", "config", "flow", "store", "connector", "template"]),
     ("media", &["clock", "domain", "telemetry", "config", "meta", "store"]),
@@ -62,8 +62,8 @@ const CONFINED: [(&str, &[&str]); 10] = [
         ],
     ),
     ("actix_web::", &["src/webhook/", "src/api/", "src/sandbox/", "src/app/"]),
-    // Requests are for the first two; the others only read an address with its `Url`.
-    ("reqwest::", &["src/meta/client/", "src/sandbox/", "src/config/", "src/api/params.rs"]),
+    // Requests are for the first three; the others only read an address with its `Url`.
+    ("reqwest::", &["src/meta/client/", "src/sandbox/", "src/connector/http.rs", "src/config/", "src/api/params.rs"]),
     ("crate::meta::client", &["src/sender/", "src/media/", "src/template/", "src/app/"]),
     ("object_store::", &["src/media/vault.rs"]),
     ("minijinja::", &["src/flow/"]),

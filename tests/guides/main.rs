@@ -29,7 +29,7 @@ const NOT_RUN: [(&str, &str, usize); 5] = [
 /// The kinds of reasons for which an example is not run.
 const KINDS: [&str; 4] = ["build", "meta", "machine", "elsewhere"];
 /// The tools of the examples. Where one is missing, the examples are left out, but not where `.ci/run` sets this.
-const TOOLS: [&str; 5] = ["bash", "curl", "jq", "openssl", "sqlite3"];
+const TOOLS: [&str; 6] = ["bash", "curl", "jq", "openssl", "python3", "sqlite3"];
 const REQUIRED: &str = "SWITCHBOARD_TEST_GUIDES";
 
 /// Says aloud what a test leaves out.

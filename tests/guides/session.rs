@@ -25,9 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 /// Looks before it is not there at all.
 pub(crate) const TRIES: u32 = 600;
-/// Where the pages say that the program and the local Meta are.
-const APP: &str = "127.0.0.1:8000";
-const META: &str = "127.0.0.1:8001";
+/// Where the pages say that the program is, the local Meta, and a service of somebody else's.
+const PLACES: [&str; 3] = ["127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:8002"];
 const CARGO_RUN: &str = "cargo run --release -- ";
 /// What the sandbox says last when it is ready.
 const READY: &str = "Ctrl-C ends it.";
@@ -40,8 +39,8 @@ pub(crate) struct Session {
     to_shell: ChildStdin,
     from_shell: Receiver<String>,
     beside: Option<Beside>,
-    app: String,
-    meta: String,
+    /// Where they are here.
+    addresses: [String; 3],
 }
 
 /// What keeps running beside.
@@ -50,7 +49,8 @@ struct Beside(Child);
 impl Session {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [app, meta] = free_addresses();
+        let addresses = free_addresses();
+        let [app, meta, _] = &addresses;
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
         let program = env!("CARGO_BIN_EXE_switchboard");
@@ -60,7 +60,8 @@ impl Session {
         fs::write(bin.join("switchboard"), wrapper).unwrap();
         fs::set_permissions(bin.join("switchboard"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(folder.path().join("work")).unwrap();
-        let mut shell = shell(folder.path(), &app)
+        let mut shell = shell(folder.path(), app)
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -68,7 +69,7 @@ impl Session {
             .unwrap();
         let to_shell = shell.stdin.take().unwrap();
         let from_shell = lines_of(shell.stdout.take().unwrap());
-        Self { folder, shell, to_shell, from_shell, beside: None, app, meta }
+        Self { folder, shell, to_shell, from_shell, beside: None, addresses }
     }
 
     /// Follows a page. What differs from it is a panic that names the place.
@@ -168,7 +169,7 @@ impl Session {
                 Err(RecvTimeoutError::Disconnected) => panic!("the shell ended:\n{script}\n{output}"),
             };
             if let Some(code) = line.strip_prefix(END) {
-                let output = output.trim_end().replace(&self.app, APP).replace(&self.meta, META);
+                let output = self.shown(output.trim_end());
                 return (output, code.trim().parse().unwrap());
             }
             output.push_str(&line);
@@ -177,14 +178,21 @@ impl Session {
     }
 
     fn real(&self, script: &str) -> String {
-        script.replace(APP, &self.app).replace(META, &self.meta).replace(CARGO_RUN, "switchboard ")
+        let places = PLACES.iter().zip(&self.addresses);
+        places.fold(script.replace(CARGO_RUN, "switchboard "), |script, (place, here)| script.replace(place, here))
+    }
+
+    /// With the addresses of the page.
+    fn shown(&self, output: &str) -> String {
+        let places = PLACES.iter().zip(&self.addresses);
+        places.fold(output.to_owned(), |output, (place, here)| output.replace(here, place))
     }
 
     /// Starts what keeps running, in the place of what ran before, and waits until it is ready.
     fn keep_running(&mut self, example: &Example) -> Result<(), String> {
         self.beside = None;
         let script = format!("exec 2>&1\n{}", self.real(&example.script));
-        let child = shell(self.folder.path(), &self.app)
+        let child = shell(self.folder.path(), &self.addresses[0])
             .args(["-c", &script])
             .process_group(0)
             .stdin(Stdio::null())
@@ -202,11 +210,11 @@ impl Session {
             }
             pause(PAUSE);
             said.extend(lines.try_iter().map(|line| line + "\n"));
-            let open = TcpStream::connect(&self.app).is_ok();
+            let open = TcpStream::connect(&self.addresses[0]).is_ok();
             if open && (!is_sandbox || said.contains(READY)) {
                 // So that its pipe never fills.
                 thread::spawn(move || lines.iter().for_each(drop));
-                let said = said.trim().replace(&self.app, APP).replace(&self.meta, META);
+                let said = self.shown(said.trim());
                 let Some(answer) = &example.answer else { return Ok(()) };
                 return compare(answer, &said).map_err(|told| format!("{told}; what it said is\n{said}"));
             }
@@ -231,8 +239,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.beside = None;
-        // It may have ended before.
-        let _ = self.shell.kill();
+        // With what the page has begun in it; it may have ended before.
+        let group = format!("-{}", self.shell.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.shell.wait();
     }
 }
@@ -281,9 +290,9 @@ fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
     told
 }
 
-/// Two addresses that nobody listens on.
-fn free_addresses() -> [String; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+/// Addresses that nobody listens on.
+fn free_addresses() -> [String; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 

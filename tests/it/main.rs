@@ -26,6 +26,7 @@ mod pywa;
 mod reads;
 mod recovery;
 mod schemathesis;
+mod services;
 mod statistics;
 mod store;
 mod templates;

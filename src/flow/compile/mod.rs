@@ -9,6 +9,7 @@ mod expect;
 mod graph;
 mod menus;
 mod messages;
+mod services;
 mod shapes;
 mod sql;
 mod states;
