@@ -28,7 +28,7 @@ pub(super) struct Definition {
     pub(super) connectors: BTreeMap<String, Declared>,
     pub(super) states: BTreeMap<StateName, State>,
     /// The names that some state saves.
-    pub(super) variables: Vec<String>,
+    pub(super) variables: Arc<[String]>,
 }
 
 /// What happens on input that nothing understands.
