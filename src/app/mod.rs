@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, HOUR, Ids, Millis};
 use crate::config::{self, Config, Limits, Secret};
+use crate::connector::{Services, Variables};
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where a number's token is looked for again while Meta refuses the one it has.
     pub tokens: Option<Tokens>,
+    /// The environment, for the secrets of services that flows ask.
+    pub variables: Variables,
 }
 
 impl Parts {
@@ -74,7 +77,7 @@ impl Parts {
     #[must_use]
     pub fn new(flow: Flow) -> Self {
         let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
-        Self { flow, flows, functions, clock, tokens: None }
+        Self { flow, flows, functions, clock, tokens: None, variables: Arc::new(|_| None) }
     }
 }
 
@@ -213,6 +216,16 @@ impl Running {
         let settings = store_settings(config);
         let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
         let statements = people::Statements::of(&parts);
+        let services = Services::new(parts.variables, config.connectors.plain_http.clone())?;
+        for flow in std::iter::once(&parts.flow).chain(parts.flows.values()) {
+            let unfit = services.unfit(flow);
+            anyhow::ensure!(
+                unfit.is_empty(),
+                "the flow `{}` cannot be run: {}",
+                flow.name(),
+                unfit.join("; ")
+            );
+        }
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
         let templates = Book::new(config.numbers.iter().filter_map(|number| {
             Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
@@ -256,6 +269,7 @@ impl Running {
         let desk = Arc::new(Desk {
             store: store.clone(),
             flows,
+            services,
             words: words(&config.consent),
             templates: templates.clone(),
             metrics: metrics.clone(),

@@ -8,11 +8,12 @@ mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::app::Parts;
-use crate::config::{Config, Environment, load};
+use crate::config::{Config, Environment, Secret, load};
 use crate::flow::Flow;
 use crate::store;
 use crate::telemetry::init_tracing;
@@ -91,16 +92,16 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
-        Command::Serve => runtime.block_on(serve::run(config, cli.config))?,
-        Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
+        Command::Serve => runtime.block_on(serve::run(config, &environment, cli.config))?,
+        Command::Sandbox(options) => runtime.block_on(sandbox::run(config, &environment, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
         Command::Key { command } => return runtime.block_on(key::run(&config, command)),
         Command::Export(options) => {
-            let parts = parts(&config)?;
+            let parts = parts(&config, &environment)?;
             return runtime.block_on(person::export(&config, &parts, options));
         }
         Command::Erase(options) => {
-            let parts = parts(&config)?;
+            let parts = parts(&config, &environment)?;
             return runtime.block_on(person::erase(&config, &parts, options));
         }
         Command::Config | Command::Flow { .. } => {}
@@ -115,11 +116,13 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The flows that the settings name: one for all numbers, or the built-in one, and those of single numbers.
-fn parts(config: &Config) -> anyhow::Result<Parts> {
+fn parts(config: &Config, environment: &Environment) -> anyhow::Result<Parts> {
     let mut parts = Parts::new(match &config.flow {
         Some(path) => flow::read(path)?,
         None => Flow::factory(),
     });
+    let environment = environment.clone();
+    parts.variables = Arc::new(move |name| environment.get(name).and_then(Secret::new));
     for number in &config.numbers {
         if let Some(path) = number.flow.as_ref().filter(|path| Some(*path) != config.flow.as_ref()) {
             parts.flows.insert(number.phone_number_id.clone(), flow::read(path)?);

@@ -38,8 +38,8 @@ pub use secret::Secret;
 pub use serve::Missing;
 pub use source::Source;
 pub use table::{
-    Api, Config, Consent, Database, Limits, Live, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta,
-    OutletLimits, Pacing, Privacy,
+    Api, Config, Connectors, Consent, Database, Limits, Live, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media,
+    Meta, OutletLimits, Pacing, Privacy,
 };
 
 use file::{File, Given};

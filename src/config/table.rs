@@ -56,6 +56,8 @@ struct Config {
     pub pacing: Pacing;
     /// The words of STOP and START.
     pub consent: Consent;
+    /// What flows may ask.
+    pub connectors: Connectors;
     /// Who calls the API, and how often.
     pub api: Api;
     /// Files that people send and are sent.
@@ -123,6 +125,12 @@ struct Consent in consent {
     start_words: Vec<String> = "", "SWITCHBOARD_START_WORDS", rule::words();
     /// Whether the built-in words of all languages hold.
     built_in_words: bool = "on", "SWITCHBOARD_BUILT_IN_WORDS", rule::switch();
+}
+
+/// What flows may ask.
+struct Connectors in connectors {
+    /// Hosts that flows may ask over plain http, separated by commas. Those of this machine always; all others over https alone.
+    plain_http: Vec<String> = "", "SWITCHBOARD_PLAIN_HTTP_HOSTS", rule::words();
 }
 
 /// How often the API may be called.

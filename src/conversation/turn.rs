@@ -356,15 +356,22 @@ impl Draft<'_> {
             flow::Context { contact: &identity, phone_number_id: &number, now: self.event.accepted_at };
         let flow = Arc::clone(&self.memory.flow);
         let mut step = flow::step(&flow, &self.memory.snapshot, input, &context);
+        let mut calls = 0_usize;
         let transition = loop {
             match step {
                 Step::Done(transition) => break transition,
                 Step::Call(call) => {
                     let (name, connector) = call.connector();
+                    calls += 1;
+                    // The same when the turn is worked out again: the step is deterministic, and an event has one turn.
+                    let key = format!("{}-{calls}", self.event.id);
                     let result = if refused.contains(name) {
                         CallResult::Failed("the database refused the write".to_owned())
                     } else {
-                        match connector::call(&desk.store, name, connector, call.params()).await {
+                        let params = call.params();
+                        match connector::call(&desk.store, &desk.services, name, connector, params, &key)
+                            .await
+                        {
                             Called::Result(result) => result,
                             Called::Write(write) => {
                                 self.writes.push(write);

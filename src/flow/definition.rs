@@ -130,6 +130,35 @@ pub enum Connector {
         /// Digits of the number at least.
         digits: usize,
     },
+    /// Asks a service over HTTP, which answers in JSON.
+    Http(Arc<Service>),
+}
+
+/// What is asked of a service over HTTP, but for the values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where: `https://` or `http://`, a fixed host, then a path and a query in which `{name}` stands for a parameter.
+    pub address: String,
+    /// How.
+    pub method: Method,
+    /// Headers with their values.
+    pub headers: Vec<(String, String)>,
+    /// Headers whose values are secret, each with the environment variable that holds it.
+    pub secrets: Vec<(String, String)>,
+    /// The names of fields and places of entries that lead to what is taken of the answer; none for all of it.
+    pub take: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How a service is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// It changes nothing there, so it may be asked any number of times.
+    Get,
+    /// It may change something there. The parameters that are not in the address are the body, and the request names itself,
+    /// so that the service can tell a repetition.
+    Post,
 }
 
 /// What a state does.

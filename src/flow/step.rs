@@ -347,7 +347,14 @@ impl<'a> Turn<'a> {
                 let value = if call.first { rows.next().unwrap_or_default() } else { rows.collect() };
                 (value, is_empty)
             }
-            CallResult::Value(value) => (value, false),
+            CallResult::Value(Value::Array(mut entries)) if call.first => {
+                let is_empty = entries.is_empty();
+                (if is_empty { Value::Null } else { entries.swap_remove(0) }, is_empty)
+            }
+            CallResult::Value(value) => {
+                let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+                (value, is_empty)
+            }
             CallResult::Written => (Value::Null, false),
             CallResult::Failed(_) => {
                 return Ok(call.error.clone().unwrap_or_else(|| {

@@ -29,6 +29,7 @@ mod pywa;
 mod reads;
 mod recovery;
 mod schemathesis;
+mod services;
 mod statistics;
 mod store;
 mod templates;
