@@ -179,10 +179,10 @@ impl Writer<'_> {
         let at = format!("{id} / {}", 1 << ID_BITS);
         self.insert(
             messages,
-            "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, content, \
+            "message (id, position, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, content, \
              wamid, status, created_at, accepted_at, sent_at, delivered_at, read_at)",
             &format!(
-                "{id}, {line}, {line}, i % 256, '{number}', {event}, case i % 2 when 0 then 'in' else 'out' end, 'text', \
+                "{id}, {id}, {line}, {line}, i % 256, '{number}', {event}, case i % 2 when 0 then 'in' else 'out' end, 'text', \
                  'message ' || i, case i % 2 when 0 then null else '{{\"type\":\"text\",\"body\":\"message ' || i || '\"}}' end, \
                  'wamid.HBgNNDkxNTE' || {random}, case i % 2 when 0 then 0 else 70 end, {at}, {at}, {at}, {at}, {at}"
             ),
@@ -224,10 +224,10 @@ impl Writer<'_> {
         .await?;
         self.insert(
             unfinished,
-            "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, wamid, \
+            "message (id, position, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, wamid, \
              status, created_at, sent_at)",
             &format!(
-                "{id}, {line}, {line}, i % 256, '{number}', {id}, 'in', 'text', 'message ' || i, {wamid}, 0, {at}, {at}"
+                "{id}, {id}, {line}, {line}, i % 256, '{number}', {id}, 'in', 'text', 'message ' || i, {wamid}, 0, {at}, {at}"
             ),
         )
         .await
