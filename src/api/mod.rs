@@ -44,6 +44,7 @@ mod problem;
 mod queue;
 mod rate;
 mod reference;
+mod replay;
 mod request_id;
 mod send;
 mod stats;
@@ -107,6 +108,8 @@ pub struct Deps {
     pub metrics: Metrics,
     /// How long before the end of a person's 24-hour window nothing free-form is taken any more.
     pub window_margin: Duration,
+    /// How a flow is tried on what was heard before.
+    pub replay: crate::replay::Settings,
     /// How the numbers fare, asked at each `/health`.
     pub health: HealthOfNumbers,
     /// What hands a number another token.
@@ -117,8 +120,20 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health, set_token, limits } =
-        deps;
+    let Deps {
+        store,
+        keys,
+        numbers,
+        library,
+        templates,
+        metrics,
+        window_margin,
+        replay,
+        health,
+        set_token,
+        limits,
+    } = deps;
+    let replay = Data::new(replay);
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let (library, templates) = (Data::new(library), Data::new(templates));
@@ -135,6 +150,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(health)
             .app_data(library)
             .app_data(window_margin)
+            .app_data(replay)
             .app_data(templates)
             .app_data(limits)
             .app_data(set_token)

@@ -1,7 +1,9 @@
 //! The command line: what can be done with the program, and nothing of how.
 
+mod doctor;
 mod flow;
 mod key;
+mod replay;
 mod sandbox;
 mod serve;
 
@@ -42,11 +44,16 @@ enum Command {
     Config,
     /// Apply pending migrations to the database and end.
     Migrate,
+    /// Look whether all is set for messages to come and go, and say what mends what is not.
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor,
     /// Make, list and revoke the API keys of the database.
     Key {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// Try a flow on what people wrote before, and show what would be said differently; nothing is sent or changed.
+    Replay(replay::Options),
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -86,6 +93,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
         Command::Key { command } => return runtime.block_on(key::run(&config, command)),
+        Command::Doctor => return runtime.block_on(doctor::run(&config)),
+        Command::Replay(options) => return runtime.block_on(replay::run(&config, options)),
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

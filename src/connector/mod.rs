@@ -2,6 +2,7 @@
 //! back into the flow. A write is not run here: it is handed to the turn, whose transaction it joins.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -15,6 +16,41 @@ pub enum Called {
     Result(CallResult),
     /// This joins the turn's transaction.
     Write(SqlWrite),
+}
+
+/// The first number that a rehearsal gives. No sequence of a business comes to it, so that it is known in what is said.
+const REHEARSED_FIRST: u64 = 9_000_000_000_000;
+
+/// Calls that leave no trace: queries are answered from what is stored now, writes are taken to have been made, and sequences
+/// give numbers that are nobody's.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    given: AtomicU64,
+}
+
+impl Rehearsal {
+    /// As [`call`], without a trace.
+    pub async fn call(
+        &self,
+        store: &Store,
+        name: &str,
+        connector: &Connector,
+        params: &BTreeMap<String, Value>,
+    ) -> Called {
+        match connector {
+            Connector::Sequence { prefix, .. } => {
+                let number = REHEARSED_FIRST + self.given.fetch_add(1, Ordering::Relaxed);
+                Called::Result(CallResult::Value(format!("{prefix}-{number}").into()))
+            }
+            // A write is only handed back, and nobody commits it.
+            Connector::Query { .. } | Connector::Write { .. } => call(store, name, connector, params).await,
+        }
+    }
+
+    /// The numbers that were given so far, as they stand in texts.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        (0..self.given.load(Ordering::Relaxed)).map(|place| (REHEARSED_FIRST + place).to_string())
+    }
 }
 
 /// Calls `connector`, which the flow knows as `name`.

@@ -35,6 +35,7 @@ mod directory;
 mod entity;
 mod gate;
 mod identity;
+mod inspect;
 mod keys;
 mod media;
 mod merge;
@@ -53,6 +54,7 @@ mod writer;
 
 pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
+pub use inspect::{Condition, inspect};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};

@@ -18,7 +18,7 @@ mod walk;
 pub use contacts::{ContactFilter, Standing, StoredContact, Who};
 pub(in crate::store) use contacts::{identity, name_key};
 pub use conversations::{ConversationFilter, StoredConversation, StoredSession};
-pub use events::{EventFilter, STATES as EVENT_STATES, StoredEvent};
+pub use events::{EventFilter, PastEvent, STATES as EVENT_STATES, StoredEvent};
 pub(crate) use messages::inbound_content;
 pub use messages::{MessageFilter, StoredMessage};
 pub use queue::{QueueFilter, QueuedMessage, StoredAttempt};
