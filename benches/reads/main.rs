@@ -354,10 +354,15 @@ impl Program {
             Deep::None => return Ok(None),
             Deep::Other(other) => return Ok(Some(self.fill_in(other))),
             Deep::Until => {
-                // All but the oldest twentieth is newer than this.
-                let until = time(self.past.began_at + PAST / 20);
-                let page = self.json(&format!("{path}{joint}limit=1&until={until}")).await?;
-                cursor_of(&page).context("the list has no rows at its end")?
+                // As near to the end as there is a row behind the one that is shown.
+                let mut found = None;
+                for share in [20, 5, 2] {
+                    let until = time(self.past.began_at + PAST / share);
+                    let page = self.json(&format!("{path}{joint}limit=1&until={until}")).await?;
+                    found = found.or_else(|| cursor_of(&page));
+                }
+                let Some(cursor) = found else { return Ok(None) };
+                cursor
             }
             Deep::Walk => {
                 let mut cursor = None;
