@@ -132,12 +132,12 @@ const CALLS: [(&str, Deep); 42] = [
 /// Statistics: the newest range, and the same length of time at the beginning.
 const STATISTICS: [(&str, Deep); 5] = [
     ("stats", Deep::None),
-    ("stats?by=hour&since={newest:7}", Deep::Other("stats?by=hour&since={oldest:0}&until={oldest:7}")),
+    ("stats?by=hour&since={newest:5}", Deep::Other("stats?by=hour&since={oldest:0}&until={oldest:6}")),
     ("stats?by=day&since={newest:90}", Deep::Other("stats?by=day&since={oldest:0}&until={oldest:90}")),
     ("stats?since={newest:300}", Deep::Other("stats?since={oldest:0}&until={oldest:300}")),
     (
-        "stats?by=hour&phone_number_id=106540352242922&since={newest:7}",
-        Deep::Other("stats?by=hour&phone_number_id=106540352242922&since={oldest:0}&until={oldest:7}"),
+        "stats?by=hour&phone_number_id=106540352242922&since={newest:5}",
+        Deep::Other("stats?by=hour&phone_number_id=106540352242922&since={oldest:0}&until={oldest:6}"),
     ),
 ];
 

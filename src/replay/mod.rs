@@ -214,11 +214,12 @@ impl<'a> Line<'a> {
     async fn take(&mut self, past: PastEvent) {
         let PastEvent { event, said } = past;
         if let Input::Timer { .. } = &*event.input {
-            // Waits have their own time here. What was said then belongs to what was heard before.
+            // What was said then belongs to what was heard before. Waits have their own time here; one that is over by now was
+            // not overtaken.
             if let Some(exchange) = self.exchanges.last_mut() {
                 exchange.then.extend(said);
             }
-            return;
+            return self.wait_until(event.accepted_at).await;
         }
         self.wait_until(event.accepted_at - OVERTAKEN).await;
         self.exchanges.push(Exchange {
