@@ -15,8 +15,8 @@ use super::refusal::Refusal;
 use super::templates::Templates;
 
 /// The query of [`get`].
-#[derive(Deserialize)]
-pub(super) struct Wanted {
+#[derive(Default, Deserialize)]
+struct Wanted {
     fields: Option<String>,
     /// With a media id: the number that the file came to or was uploaded for.
     phone_number_id: Option<String>,
@@ -26,7 +26,6 @@ pub(super) struct Wanted {
 pub(super) async fn get(
     request: HttpRequest,
     path: Path<(String, String)>,
-    query: Query<Wanted>,
     gate: Data<Gate>,
     templates: Data<Templates>,
     files: Data<Files>,
@@ -36,6 +35,8 @@ pub(super) async fn get(
     if let Err(refusal) = gate.check_token(&request).and_then(|()| check_proof(&request, &courier)) {
         return refuse(&refusal);
     }
+    let query =
+        Query::<Wanted>::from_query(request.query_string()).map(Query::into_inner).unwrap_or_default();
     let id = &path.1;
     let shown = |node: Value| HttpResponse::Ok().json(fields(node, query.fields.as_deref()));
     if *id == gate.number.phone_number_id {
