@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use crate::clock::Millis;
 use crate::connector::{self, Called, Rehearsal};
 use crate::conversation::Desk;
-use crate::conversation::memory::Memory;
+use crate::conversation::memory::{Memory, Rested};
 use crate::domain::consent::{By, Change, OptedOut, Scope, Wish};
 use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
@@ -39,9 +39,9 @@ const REFUSED_WRITES_MAX: usize = 8;
 /// How a turn ended.
 pub enum Ended {
     /// Committed: this is the conversation after it.
-    Done(Box<Memory>),
+    Done(Box<Rested>),
     /// The event was done or put aside before: nothing to do. The conversation, where it is still known to be right.
-    NotOpen(Option<Box<Memory>>),
+    NotOpen(Option<Box<Rested>>),
     /// What was in memory is not what is stored: forget, and begin again.
     Again,
     /// The store cannot be reached, which is nothing that the event can do about: forget, pause, begin again.
@@ -54,18 +54,18 @@ pub enum Ended {
 
 /// Attends to `event`, which must be the oldest one of its conversation that is not done. `again` says that its turn may
 /// have been begun before. Every line that is logged meanwhile carries the conversation, the event and the masked person.
-pub async fn attend(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
-    let person = memory.session.identity.aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
+pub async fn attend(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
+    let person = memory.identity().aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
     let span = tracing::error_span!("turn", conversation = %event.conversation, event = %event.id, person);
     attempt(desk, memory, event, again).instrument(span).await
 }
 
-async fn attempt(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
+async fn attempt(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
     // Held to the end: see `Desk::suspects`.
     let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
     let attempts = match begin(&desk, &event, again).await {
         Ok(Some(attempts)) => attempts,
-        Ok(None) => return Ended::NotOpen(Some(Box::new(memory))),
+        Ok(None) => return Ended::NotOpen(Some(memory)),
         Err(error) => return unreachable_store(&desk, &error),
     };
     // Beyond the limit, not at it: the first attempt on record was made beside others (`Desk::suspects`), and the end of the
@@ -141,7 +141,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// Works the turn out and commits it. Where a business write is refused, it is worked out again with that write failing,
 /// so that the flow takes its own way out.
-async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error> {
+async fn run(desk: &Desk, memory: Box<Rested>, event: &Event) -> Result<Ended, Error> {
+    let memory = memory.wake()?;
     let mut refused = BTreeSet::new();
     for _ in 0..=REFUSED_WRITES_MAX {
         let calls = Calls::Made { refused: &refused };
@@ -151,7 +152,7 @@ async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error>
                 let seconds =
                     Duration::from_millis((desk.store.clock().now() - event.accepted_at).unsigned_abs());
                 desk.metrics.turn(TurnOutcome::Done, seconds.as_secs_f64());
-                return Ok(Ended::Done(Box::new(after)));
+                return Ok(Ended::Done(after.rest()));
             }
             TurnReply::AlreadyDone => return Ok(Ended::NotOpen(None)),
             TurnReply::Conflict => {

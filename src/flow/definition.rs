@@ -1,6 +1,7 @@
 //! A compiled flow: what the file says, checked and ready to run. Built by `compile`, read by `step`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -27,7 +28,7 @@ pub(super) struct Definition {
     pub(super) connectors: BTreeMap<String, Declared>,
     pub(super) states: BTreeMap<StateName, State>,
     /// The names that some state saves.
-    pub(super) variables: Vec<String>,
+    pub(super) variables: Arc<[String]>,
 }
 
 /// What happens on input that nothing understands.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::domain::consent::Change;
 use crate::domain::contact::Identity;
@@ -96,15 +96,13 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             });
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    scope.after.said |= !messages.is_empty();
+    bulk::insert_models(scope.tx, messages, "").await?;
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
     prefer(scope, preferences).await?;
     gate::release(scope, &open).await?;
     activity::count(scope, &wrote).await?;
-    scope.after.said |= !messages.is_empty();
     template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
     if !heard.is_empty() {
@@ -177,20 +175,17 @@ async fn finish_waits(scope: &Scope<'_>, all: &[&Incoming]) -> Result<(), DbErr>
     Ok(())
 }
 
+/// Inserts the events; the answer is the ids of those that were not there before.
 async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {
     let rows: Vec<webhook::ActiveModel> =
         candidates.iter().map(|candidate| webhook_row(scope, candidate)).collect();
-    let mut inserted = HashSet::with_capacity(rows.len());
-    for part in bulk::parts(&rows) {
-        let insert = webhook::Entity::insert_many(part.iter().cloned())
-            .on_conflict_do_nothing_on([webhook::Column::DedupeKey])
-            .exec_with_returning_keys(scope.tx)
-            .await?;
-        if let TryInsertResult::Inserted(ids) = insert {
-            inserted.extend(ids);
-        }
+    let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.id).collect();
+    let tail = "on conflict (dedupe_key) do nothing";
+    if bulk::insert_models(scope.tx, rows, tail).await? == ids.len() as u64 {
+        return Ok(ids.into_iter().collect());
     }
-    Ok(inserted)
+    let rows = bulk::returning_ids(scope.tx, "select id from webhook where id in ({ids})", &ids).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The person and our number, where an event has both.

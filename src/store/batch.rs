@@ -18,6 +18,7 @@ pub(crate) struct Aftermath {
     pub(crate) hints: Vec<Hint>,
     pub(crate) open_delta: i64,
     pub(crate) open_counted: Option<i64>,
+    pub(crate) parked_delta: i64,
     /// Lanes that became part of another one, before anything of `lanes` happened.
     pub(crate) merged_lanes: Vec<(i64, i64)>,
     pub(crate) lanes: HashMap<i64, i64>,
@@ -54,6 +55,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) held: &'a HashSet<i64>,
     pub(crate) window_margin: Duration,
     pub(crate) claim_at_once: bool,
+    /// Statuses that wait for their message, or more.
+    pub(crate) parked: i64,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
 }

@@ -41,5 +41,5 @@ pub(crate) async fn keep(scope: &Scope<'_>, pause: &TokenPause) -> Result<(), Db
     let known = "on conflict (phone_number_id, began_at) do update \
                  set ended_at = coalesce(excluded.ended_at, token_pause.ended_at)";
     let columns = ["phone_number_id", "began_at", "ended_at"];
-    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await
+    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await.map(drop)
 }

@@ -246,12 +246,19 @@ pub(crate) async fn keep_flow(scope: &Scope<'_>, flow: &KnownFlow) -> Result<(),
         flow.source.clone().into(),
         scope.now.into(),
     ];
-    bulk::insert(scope.tx, "flow", &columns, vec![row], "on conflict (hash) do nothing").await
+    bulk::insert(scope.tx, "flow", &columns, vec![row], "on conflict (hash) do nothing").await.map(drop)
 }
 
 pub(crate) async fn count_open(scope: &Scope<'_>) -> Result<i64, DbErr> {
     let sql = "select count(*) from webhook where state = 'accepted'";
     let row = scope.tx.query_one_raw(Statement::from_string(scope.tx.get_database_backend(), sql)).await?;
+    row.ok_or(DbErr::RecordNotFound("count".to_owned()))?.try_get_by_index(0)
+}
+
+/// How many statuses wait for their message.
+pub(crate) async fn count_parked(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "select count(*) from webhook where state = 'parked'";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     row.ok_or(DbErr::RecordNotFound("count".to_owned()))?.try_get_by_index(0)
 }
 

@@ -200,7 +200,7 @@ async fn insert(scope: &Scope<'_>, texts: &[(i64, BTreeSet<String>)]) -> Result<
                 "insert into search (position, words) select position, cast(words as tsvector) from v";
             bulk::with_values(scope.tx, &["position", "words"], rows, insert).await.map(drop)
         }
-        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await,
+        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await.map(drop),
     }
 }
 

@@ -2,7 +2,7 @@
 //! business writes, in the transaction of the batch. A turn that may not be committed refuses the whole batch, whose jobs
 //! are then tried one by one: alone, the refusal is its answer.
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -125,7 +125,7 @@ async fn save_timers(scope: &Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
     bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &cleared).await?;
     let columns = ["conversation_id", "shard", "generation", "due_at"];
     let replace = "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
-    bulk::insert(scope.tx, "timer", &columns, set, replace).await
+    bulk::insert(scope.tx, "timer", &columns, set, replace).await.map(drop)
 }
 
 async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
@@ -169,12 +169,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             scope.tally.add(number, "status:queued", 1);
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
-    for part in bulk::parts(&rows) {
-        queue::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    bulk::insert_models(scope.tx, messages, "").await?;
+    bulk::insert_models(scope.tx, rows, "").await?;
     if !outbound.is_empty() {
         scope.after.said = true;
         scope.after.hints.push(Hint::Queued(outbound));

@@ -1,6 +1,6 @@
-//! The one writer: group commit without a timer.
+//! The one writer: group commit.
 //!
-//! It takes whatever jobs have accumulated, applies them in one transaction with multi-row statements, commits, and only
+//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one transaction with multi-row statements, commits, and only
 //! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
 //! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
 //! a commit only.
@@ -29,6 +29,12 @@ use crate::store::{
 };
 use crate::store::{accept, consent, gate, media, pauses, queue, recovery, search, sql, template, turn};
 use crate::telemetry::Metrics;
+
+/// Jobs in a commit from which on the next one waits for more: what each commit costs by itself is then worth sharing. One
+/// that is alone never waits.
+const SHARED_BY_MANY: usize = 8;
+/// How long it waits.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Something to write.
 pub(crate) enum Request {
@@ -116,6 +122,8 @@ pub(crate) struct Writer {
     open_lanes: HashMap<i64, i64>,
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
+    /// Statuses that wait for their message, or more.
+    parked: i64,
     window_margin: Duration,
 }
 
@@ -140,6 +148,7 @@ impl Writer {
             directory: Directory::new(settings.directory_cache),
             open_lanes: HashMap::new(),
             held: HashSet::new(),
+            parked: 0,
             window_margin: settings.window_margin,
         }
     }
@@ -161,8 +170,22 @@ impl Writer {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
             }
         }
+        self.parked = recovery::count_parked(&self.db).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot count the parked statuses; they are looked for at each settle");
+            i64::from(u32::MAX)
+        });
         let mut jobs = Vec::with_capacity(self.batch_max);
+        let mut shared_by = 0;
         while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
+            if shared_by >= SHARED_BY_MANY && jobs.len() < self.batch_max && self.clock.runs() {
+                tokio::time::sleep(GATHER).await;
+                while jobs.len() < self.batch_max
+                    && let Ok(job) = waiting.try_recv()
+                {
+                    jobs.push(job);
+                }
+            }
+            shared_by = jobs.len();
             self.write(&mut jobs).await;
         }
     }
@@ -205,6 +228,7 @@ impl Writer {
             held: &self.held,
             window_margin: self.window_margin,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
+            parked: self.parked,
             after: Aftermath::default(),
             tally: Tally::at(now),
         };
@@ -230,6 +254,7 @@ impl Writer {
 
     fn conclude(&mut self, after: Aftermath) {
         self.directory.learn(after.learnt);
+        self.parked += after.parked_delta;
         for (from, to) in after.merged_lanes {
             if let Some(open) = self.open_lanes.remove(&from) {
                 *self.open_lanes.entry(to).or_default() += open;
