@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in floor order, each with the rooms it may use: all of them stand above it in this table.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("clock", &[]),
     ("domain", &["clock"]),
     ("telemetry", &["clock", "domain"]),
@@ -22,10 +22,24 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("privacy", &["clock", "domain", "store", "media"]),
     ("sender", &["clock", "domain", "telemetry", "config", "meta", "store", "template", "media"]),
     ("router", &["clock", "domain", "telemetry", "config", "store", "conversation"]),
+    ("doctor", &["clock", "domain", "config", "meta", "store"]),
+    ("replay", &["clock", "domain", "telemetry", "flow", "store", "connector", "template", "conversation"]),
     ("webhook", &["clock", "domain", "telemetry", "config", "meta", "store"]),
     (
         "api",
-        &["clock", "domain", "telemetry", "config", "meta", "store", "feed", "template", "media", "privacy"],
+        &[
+            "clock",
+            "domain",
+            "telemetry",
+            "config",
+            "meta",
+            "store",
+            "feed",
+            "template",
+            "media",
+            "privacy",
+            "replay",
+        ],
     ),
     // What it posts is what the door for REST clients shows.
     ("outlet", &["clock", "domain", "telemetry", "store", "feed", "api"]),
@@ -49,12 +63,28 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "privacy",
             "sender",
             "router",
+            "replay",
             "webhook",
             "api",
             "outlet",
         ],
     ),
-    ("cli", &["clock", "domain", "telemetry", "config", "flow", "store", "webhook", "sandbox", "app"]),
+    (
+        "cli",
+        &[
+            "clock",
+            "domain",
+            "telemetry",
+            "config",
+            "flow",
+            "store",
+            "doctor",
+            "replay",
+            "webhook",
+            "sandbox",
+            "app",
+        ],
+    ),
 ];
 
 /// What only some files may name: the beginning of a path in the code, and the files or folders it is for.
@@ -84,7 +114,7 @@ const CONFINED: [(&str, &[&str]); 10] = [
             "src/api/params.rs",
         ],
     ),
-    ("crate::meta::client", &["src/sender/", "src/media/", "src/template/", "src/app/"]),
+    ("crate::meta::client", &["src/sender/", "src/media/", "src/template/", "src/doctor/", "src/app/"]),
     ("object_store::", &["src/media/vault.rs"]),
     ("minijinja::", &["src/flow/"]),
     ("governor::", &["src/sender/pacing.rs", "src/api/rate.rs"]),

@@ -47,6 +47,7 @@ mod problem;
 mod queue;
 mod rate;
 mod reference;
+mod replay;
 mod request_id;
 mod send;
 mod stats;
@@ -120,6 +121,8 @@ pub struct Deps {
     pub metrics: Metrics,
     /// How long before the end of a person's 24-hour window nothing free-form is taken any more.
     pub window_margin: Duration,
+    /// How a flow is tried on what was heard before.
+    pub replay: crate::replay::Settings,
     /// How the numbers fare, asked at each `/health`.
     pub health: HealthOfNumbers,
     /// What hands a number another token.
@@ -141,10 +144,12 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
         templates,
         metrics,
         window_margin,
+        replay,
         health,
         set_token,
         limits,
     } = deps;
+    let replay = Data::new(replay);
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
     let (library, templates, feed) = (Data::new(library), Data::new(templates), Data::new(feed));
@@ -167,6 +172,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(eraser)
             .app_data(exporter)
             .app_data(window_margin)
+            .app_data(replay)
             .app_data(templates)
             .app_data(limits)
             .app_data(set_token)

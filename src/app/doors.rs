@@ -11,7 +11,7 @@ use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 
 use super::people::People;
-use super::{business_accounts, media_limits};
+use super::{business_accounts, media_limits, replay_settings};
 use crate::api;
 use crate::config::{Config, Limits};
 use crate::feed::Feed;
@@ -99,6 +99,7 @@ pub(super) fn api_deps(
         templates,
         metrics,
         window_margin: limits.window_margin,
+        replay: replay_settings(config),
         health: Arc::new(move || board.numbers().into_iter().map(number_health).collect()),
         set_token: Arc::new(move |phone_number_id, token| {
             let answer = sender.send(SetToken { phone_number_id, token });

@@ -35,6 +35,7 @@ use crate::media::fetch::Fetcher;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings};
+use crate::replay;
 use crate::router::actor::{Close, CountActive, Forget, IsIdle, Route, RouterActor};
 use crate::router::sweep;
 use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, Settled};
@@ -269,7 +270,7 @@ impl Running {
         let desk = Arc::new(Desk {
             store: store.clone(),
             flows,
-            services,
+            services: Some(services),
             words: words(&config.consent),
             templates: templates.clone(),
             metrics: metrics.clone(),
@@ -427,6 +428,12 @@ fn fetcher(config: &Config, store: &Store, vault: &Vault, numbers: &[Number], me
         limits: media_limits(config),
         metrics: metrics.clone(),
     }
+}
+
+/// How replays are made.
+#[must_use]
+pub fn replay_settings(config: &Config) -> replay::Settings {
+    replay::Settings { words: words(&config.consent), turn_timeout: config.limits.turn_timeout }
 }
 
 /// The words of STOP and START that hold.

@@ -1,8 +1,10 @@
 //! The command line: what can be done with the program, and nothing of how.
 
+mod doctor;
 mod flow;
 mod key;
 mod person;
+mod replay;
 mod sandbox;
 mod serve;
 
@@ -44,6 +46,9 @@ enum Command {
     Config,
     /// Apply pending migrations to the database and end.
     Migrate,
+    /// Look whether all is set for messages to come and go, and say what mends what is not.
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor,
     /// Make, list and revoke the API keys of the database.
     Key {
         #[command(subcommand)]
@@ -57,6 +62,8 @@ enum Command {
         after_help = "Example: switchboard erase +4915112345001 --yes\nWhere a server runs, it carries it out. Backups are yours to keep or to renew."
     )]
     Erase(person::Erase),
+    /// Try a flow on what people wrote before, and show what would be said differently; nothing is sent or changed.
+    Replay(replay::Options),
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -104,6 +111,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let parts = parts(&config, &environment)?;
             return runtime.block_on(person::erase(&config, &parts, options));
         }
+        Command::Doctor => return runtime.block_on(doctor::run(&config)),
+        Command::Replay(options) => return runtime.block_on(replay::run(&config, options)),
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@
 mod http;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -24,10 +25,48 @@ pub enum Called {
     Write(SqlWrite),
 }
 
+/// The first number that a rehearsal gives. No sequence of a business comes to it, so that it is known in what is said.
+const REHEARSED_FIRST: u64 = 9_000_000_000_000;
+
+/// Calls that leave no trace: queries are answered from what is stored now, writes are taken to have been made, sequences
+/// give numbers that are nobody's, and services are not asked.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    given: AtomicU64,
+}
+
+impl Rehearsal {
+    /// As [`call`], without a trace.
+    pub async fn call(
+        &self,
+        store: &Store,
+        name: &str,
+        connector: &Connector,
+        params: &BTreeMap<String, Value>,
+    ) -> Called {
+        match connector {
+            Connector::Sequence { prefix, .. } => {
+                let number = REHEARSED_FIRST + self.given.fetch_add(1, Ordering::Relaxed);
+                Called::Result(CallResult::Value(format!("{prefix}-{number}").into()))
+            }
+            // A write is only handed back, and nobody commits it.
+            Connector::Query { .. } | Connector::Write { .. } | Connector::Http(_) => {
+                call(store, None, name, connector, params, "").await
+            }
+        }
+    }
+
+    /// The numbers that were given so far, as they stand in texts.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        (0..self.given.load(Ordering::Relaxed)).map(|place| (REHEARSED_FIRST + place).to_string())
+    }
+}
+
 /// Calls `connector`, which the flow knows as `name`. `key` names this very call, and is the same when its turn is tried again.
+/// Without `services`, none is asked.
 pub async fn call(
     store: &Store,
-    services: &Services,
+    services: Option<&Services>,
     name: &str,
     connector: &Connector,
     params: &BTreeMap<String, Value>,
@@ -42,7 +81,10 @@ pub async fn call(
             .await
             .map(|number| CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
             .map_err(|error| error.to_string()),
-        Connector::Http(service) => services.ask(service, params, key).await.map(CallResult::Value),
+        Connector::Http(service) => match services {
+            Some(services) => services.ask(service, params, key).await.map(CallResult::Value),
+            None => Err("services are not asked in a dry run".to_owned()),
+        },
         Connector::Write { sql } => {
             return Called::Write(SqlWrite {
                 connector: name.to_owned(),

@@ -60,6 +60,11 @@ pub(crate) async fn open_migrator(url: &str) -> Result<DatabaseConnection, Error
     Ok(Database::connect(options(url, Role::Migrator, 1)).await?)
 }
 
+/// Opens one connection that only reads, and makes no file.
+pub(crate) async fn open_reader(url: &str) -> Result<DatabaseConnection, Error> {
+    Ok(Database::connect(options(url, Role::Reader, 1)).await?)
+}
+
 fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
     let writes = matches!(role, Role::Migrator | Role::Writer);
     let mut options = ConnectOptions::new(url);
@@ -112,7 +117,7 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
 }
 
 /// A 200 to Meta is a promise that the event is on disk. Refuse to start on a database that is set to lose it.
-async fn assert_durable(db: &DatabaseConnection) -> Result<(), Error> {
+pub(crate) async fn assert_durable(db: &DatabaseConnection) -> Result<(), Error> {
     match db.get_database_backend() {
         DbBackend::Sqlite => {
             expect_setting(db, "pragma synchronous", &["2"]).await?;

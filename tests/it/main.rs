@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod media;
 mod messages;
+mod operation;
 mod outlet;
 mod overload;
 mod pacing;

@@ -62,7 +62,8 @@ async fn each_endpoint_opens_to_its_scope_and_to_admin_and_to_nothing_else() {
     for endpoint in openapi::build().0 {
         let bare = house.call(request_to(&endpoint)).await.status;
         let Some(wanted) = endpoint.scope else {
-            assert_eq!((endpoint.name, bare), ("health.health", 200));
+            assert!(endpoint.name.starts_with("health."), "{}", endpoint.name);
+            assert_eq!(bare, 200, "{}", endpoint.name);
             continue;
         };
         assert_eq!(bare, 401, "{}", endpoint.name);

@@ -153,6 +153,10 @@ fn deps(store: Store) -> Deps {
         library: Library { vault, limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
+        replay: crate::replay::Settings {
+            words: crate::domain::consent::Words::built_in(),
+            turn_timeout: Duration::from_secs(5),
+        },
         health: Arc::new(Vec::new),
         set_token: Arc::new(|_, token| {
             let answer = match token.expose() {

@@ -23,7 +23,7 @@ pub use conversations::{ConversationFilter, StoredConversation, StoredSession};
 pub(in crate::store) use deliveries::stored_delivery;
 pub use deliveries::{DeliveryFilter, StoredDelivery};
 pub(in crate::store) use events::events_by_id;
-pub use events::{EventFilter, STATES as EVENT_STATES, StoredEvent};
+pub use events::{EventFilter, PastEvent, STATES as EVENT_STATES, StoredEvent};
 pub(crate) use messages::inbound_content;
 pub(in crate::store) use messages::messages_by_id;
 pub use messages::{MessageFilter, StoredMessage};

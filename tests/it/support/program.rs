@@ -72,6 +72,11 @@ impl Program {
         format!("http://{}{}", self.addr, webhook::PATH)
     }
 
+    /// What it was started with.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
