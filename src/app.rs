@@ -6,12 +6,12 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Arbiter, Supervisor};
+use actix::{Addr, Arbiter, ArbiterHandle, Supervisor};
 use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
@@ -31,13 +31,14 @@ use crate::media::fetch::Fetcher;
 use crate::media::library::Library;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
-use crate::meta::client::{Client, Settings as ClientSettings};
+use crate::meta::client::{Client, Settings as ClientSettings, Wire};
 use crate::meta::signature::AppSecret;
 use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
 use crate::router::sweep;
 use crate::sender::actor::{Halt, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
 use crate::sender::{self, Board, Number, reconcile};
+use crate::store::stage::Director;
 use crate::store::{self, Hint, Store};
 use crate::telemetry::Metrics;
 use crate::webhook::{self, Door};
@@ -58,13 +59,30 @@ pub struct Parts {
     pub functions: Functions,
     /// The time.
     pub clock: Clock,
+    /// Somebody who stands in for the outside world; nobody does in the program.
+    pub rehearsal: Option<Rehearsal>,
+}
+
+/// What a simulation owns beside the clock.
+#[derive(Clone)]
+pub struct Rehearsal {
+    /// When the store's work happens, and whether it fails.
+    pub director: Arc<dyn Director>,
+    /// What becomes of each request to Meta.
+    pub wire: Arc<dyn Wire>,
 }
 
 impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
     pub fn new(flow: Flow) -> Self {
-        Self { flow, flows: HashMap::new(), functions: Functions::default(), clock: Clock::system() }
+        Self {
+            flow,
+            flows: HashMap::new(),
+            functions: Functions::default(),
+            clock: Clock::system(),
+            rehearsal: None,
+        }
     }
 }
 
@@ -155,9 +173,9 @@ fn run(
         };
         let told = Started {
             addr: running.addr,
-            store: running.store.clone(),
-            metrics: running.metrics.clone(),
-            router: running.router.clone(),
+            store: running.core.store.clone(),
+            metrics: running.core.metrics.clone(),
+            router: running.core.router.clone(),
         };
         let _ = started.send(Ok(told));
         let stopped = stopping.recv().await;
@@ -168,36 +186,40 @@ fn run(
     });
 }
 
-struct Running {
-    addr: SocketAddr,
-    store: Store,
+/// What works behind the doors: the store, the actors, and the loops beside them. An [`App`] gives it threads of its own; a
+/// simulation runs all of it on one.
+pub struct Core {
+    /// Where everything is kept.
+    pub store: Store,
     metrics: Metrics,
+    board: Board,
+    vault: Vault,
     router: Addr<RouterActor>,
     sender: Addr<SenderActor>,
-    server: ServerHandle,
-    arbiters: Vec<Arbiter>,
     beside: JoinSet<()>,
 }
 
-impl Running {
-    async fn start(config: &Config, parts: Parts, runtime: &Arc<Runtime>) -> anyhow::Result<Self> {
+impl Core {
+    /// Opens the store, starts the actors and takes up what was left over. Conversations live on `places`, the router and the
+    /// sender on `switch`.
+    ///
+    /// # Errors
+    /// What keeps it from starting: the database, a setting.
+    pub async fn start(
+        config: &Config,
+        parts: Parts,
+        places: Vec<ArbiterHandle>,
+        switch: &ArbiterHandle,
+    ) -> anyhow::Result<Self> {
         let limits = &config.limits;
         let metrics = Metrics::new();
         metrics.started(parts.clock.now());
         let ids = Ids::new(parts.clock.clone());
         let settings = store_settings(config);
-        let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
+        let director = parts.rehearsal.as_ref().map(|rehearsal| Arc::clone(&rehearsal.director));
+        let (store, hints) =
+            Store::open_directed(&settings, parts.clock.clone(), ids, metrics.clone(), director).await?;
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
-
-        let arbiter = || {
-            let runtime = Arc::clone(runtime);
-            Arbiter::with_tokio_rt(move || runtime)
-        };
-        let mut arbiters: Vec<Arbiter> =
-            (0..Limits::threads(limits.actor_threads)).map(|_| arbiter()).collect();
-        let places = arbiters.iter().map(Arbiter::handle).collect();
-        arbiters.push(arbiter());
-        let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
 
         let board = Board::default();
         let vault = Vault::open(&config.media.url)?;
@@ -207,7 +229,7 @@ impl Running {
             metrics: metrics.clone(),
             limits: sender_limits(config),
         };
-        let numbers = numbers(config)?;
+        let numbers = numbers(config, parts.rehearsal.as_ref().map(|rehearsal| &rehearsal.wire))?;
         let fetcher = Fetcher {
             store: store.clone(),
             vault: vault.clone(),
@@ -219,7 +241,7 @@ impl Running {
             metrics: metrics.clone(),
         };
         let sender_board = board.clone();
-        let sender = Supervisor::start_in_arbiter(&switch, move |_| {
+        let sender = Supervisor::start_in_arbiter(switch, move |_| {
             SenderActor::new(Arc::new(counter), numbers, sender_board)
         });
         let desk = Arc::new(Desk {
@@ -233,7 +255,7 @@ impl Running {
         });
         let (active, idle) = (limits.active_conversations, limits.conversation_idle);
         let router =
-            Supervisor::start_in_arbiter(&switch, move |_| RouterActor::new(desk, places, active, idle));
+            Supervisor::start_in_arbiter(switch, move |_| RouterActor::new(desk, places, active, idle));
 
         let mut beside = JoinSet::new();
         let queued = reconcile::adopt(&store, &sender, limits.ambiguous_grace).await?;
@@ -251,18 +273,64 @@ impl Running {
             limits.sweep_interval,
             limits.ambiguous_grace,
         ));
+        Ok(Self { store, metrics, board, vault, router, sender, beside })
+    }
 
-        let (addr, server) = open_doors(config, &store, &metrics, &board, vault)?;
-        Ok(Self { addr, store, metrics, router, sender, server, arbiters, beside })
+    /// The door for Meta.
+    ///
+    /// # Errors
+    /// When a secret is missing.
+    pub fn door(&self, config: &Config) -> anyhow::Result<Arc<Door>> {
+        let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
+        let verify_token =
+            config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
+        Ok(Arc::new(Door {
+            store: self.store.clone(),
+            metrics: self.metrics.clone(),
+            app_secret: AppSecret::new(app_secret.expose()),
+            verify_token,
+            numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect(),
+            body_max: config.limits.webhook_body_bytes,
+            retry_after: config.limits.retry_after,
+        }))
+    }
+
+    /// How many conversations are in memory.
+    pub async fn active_conversations(&self) -> usize {
+        self.router.send(CountActive).await.unwrap_or(0)
+    }
+}
+
+struct Running {
+    addr: SocketAddr,
+    core: Core,
+    server: ServerHandle,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Running {
+    async fn start(config: &Config, parts: Parts, runtime: &Arc<Runtime>) -> anyhow::Result<Self> {
+        let arbiter = || {
+            let runtime = Arc::clone(runtime);
+            Arbiter::with_tokio_rt(move || runtime)
+        };
+        let mut arbiters: Vec<Arbiter> =
+            (0..Limits::threads(config.limits.actor_threads)).map(|_| arbiter()).collect();
+        let places = arbiters.iter().map(Arbiter::handle).collect();
+        arbiters.push(arbiter());
+        let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
+        let core = Core::start(config, parts, places, &switch).await?;
+        let (addr, server) = open_doors(config, &core)?;
+        Ok(Self { addr, core, server, arbiters })
     }
 
     async fn stop(mut self, timeout: Duration) {
         self.server.stop(true).await;
         let orderly = async {
-            while !self.router.send(IsIdle).await.unwrap_or(true) {
+            while !self.core.router.send(IsIdle).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
-            while !self.sender.send(Halt).await.unwrap_or(true) {
+            while !self.core.sender.send(Halt).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
         };
@@ -272,8 +340,8 @@ impl Running {
                 "not everything ended in time; what is left is taken up at the next start"
             );
         }
-        let _ = self.router.send(Close).await;
-        self.beside.shutdown().await;
+        let _ = self.core.router.send(Close).await;
+        self.core.beside.shutdown().await;
         for arbiter in self.arbiters {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
@@ -304,26 +372,9 @@ async fn pass_on(
     }
 }
 
-fn open_doors(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    board: &Board,
-    vault: Vault,
-) -> anyhow::Result<(SocketAddr, ServerHandle)> {
-    let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
-    let verify_token =
-        config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-    let door = Arc::new(Door {
-        store: store.clone(),
-        metrics: metrics.clone(),
-        app_secret: AppSecret::new(app_secret.expose()),
-        verify_token,
-        numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
-        body_max: config.limits.webhook_body_bytes,
-        retry_after: config.limits.retry_after,
-    });
-    let api = api_deps(config, store, metrics, board, vault);
+fn open_doors(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+    let door = core.door(config)?;
+    let api = api_deps(config, core);
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()
@@ -344,18 +395,18 @@ fn open_doors(
     Ok((addr, handle))
 }
 
-fn api_deps(config: &Config, store: &Store, metrics: &Metrics, board: &Board, vault: Vault) -> api::Deps {
+fn api_deps(config: &Config, core: &Core) -> api::Deps {
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
     });
-    let board = board.clone();
+    let board = core.board.clone();
     api::Deps {
-        store: store.clone(),
+        store: core.store.clone(),
         keys: api::ApiKeys::new(config.api_key.clone()),
         numbers: numbers.collect(),
-        library: Library { vault, limits: media_limits(config) },
-        metrics: metrics.clone(),
+        library: Library { vault: core.vault.clone(), limits: media_limits(config) },
+        metrics: core.metrics.clone(),
         window_margin: config.limits.window_margin,
         health: Arc::new(move || {
             let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
@@ -412,7 +463,7 @@ fn media_limits(config: &Config) -> media::Limits {
     }
 }
 
-fn numbers(config: &Config) -> anyhow::Result<Vec<Number>> {
+fn numbers(config: &Config, wire: Option<&Arc<dyn Wire>>) -> anyhow::Result<Vec<Number>> {
     let number = |number: &crate::config::Number| {
         let token = number.token.as_ref().with_context(|| {
             format!("the number {} has no token; set WHATSAPP_API_TOKEN", number.phone_number_id)
@@ -424,6 +475,10 @@ fn numbers(config: &Config) -> anyhow::Result<Vec<Number>> {
             timeout: config.limits.send_timeout,
             connect_timeout: config.limits.connect_timeout,
         })?;
+        let client = match wire {
+            None => client,
+            Some(wire) => client.over(Arc::clone(wire)),
+        };
         Ok(Number {
             phone_number_id: number.phone_number_id.as_str().into(),
             messages_per_second: number.messages_per_second,

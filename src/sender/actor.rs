@@ -129,20 +129,33 @@ impl SenderActor {
     }
 }
 
+impl SenderActor {
+    fn keep_house_later(&self, ctx: &mut Context<Self>) {
+        let clock = self.clock.clone();
+        let wait = async move { clock.sleep(HOUSEKEEPING).await };
+        ctx.spawn(wait.into_actor(self).map(|(), sender, ctx| {
+            sender.keep_house();
+            sender.keep_house_later(ctx);
+        }));
+    }
+
+    fn keep_house(&self) {
+        let now = self.clock.now();
+        self.lanes.forget_rested_pairs();
+        for (number, waiting) in self.lanes.waiting() {
+            self.board.update(&number, |state| {
+                state.waiting = waiting;
+                state.paused = state.paused.take().filter(|(_, until)| *until > now);
+            });
+        }
+    }
+}
+
 impl Actor for SenderActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(HOUSEKEEPING, |sender, _| {
-            let now = sender.clock.now();
-            sender.lanes.forget_rested_pairs();
-            for (number, waiting) in sender.lanes.waiting() {
-                sender.board.update(&number, |state| {
-                    state.waiting = waiting;
-                    state.paused = state.paused.take().filter(|(_, until)| *until > now);
-                });
-            }
-        });
+        self.keep_house_later(ctx);
     }
 }
 

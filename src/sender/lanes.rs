@@ -55,7 +55,7 @@ struct Line {
 pub struct Lanes {
     lanes: HashMap<ConversationId, Lane>,
     asleep: BTreeSet<(Millis, ConversationId)>,
-    lines: HashMap<Arc<str>, Line>,
+    lines: BTreeMap<Arc<str>, Line>,
     pairs: PairPacing,
     /// Messages under way whose lane became part of another one, and that one.
     moved: HashMap<MessageId, ConversationId>,
@@ -68,7 +68,7 @@ impl Lanes {
         Self {
             lanes: HashMap::new(),
             asleep: BTreeSet::new(),
-            lines: HashMap::new(),
+            lines: BTreeMap::new(),
             pairs,
             moved: HashMap::new(),
         }

@@ -39,6 +39,7 @@ mod queue;
 pub mod read;
 mod recovery;
 mod sql;
+pub mod stage;
 mod statuses;
 mod turn;
 mod types;
@@ -54,6 +55,7 @@ pub use types::{
 };
 
 use batch::Reply;
+use stage::{Director, Moment, Stage};
 use writer::{Job, Request};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
@@ -111,6 +113,7 @@ struct Inner {
     flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
+    stage: Stage,
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
@@ -143,9 +146,28 @@ impl Store {
         ids: Ids,
         metrics: Metrics,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
-        prepare(&settings.url, settings.migrate).await?;
-        let connections = connect::open(&settings.url, settings.reader_connections).await?;
-        ids.start_after(recovery::highest_id(&connections.writer).await?);
+        Self::open_directed(settings, clock, ids, metrics, None).await
+    }
+
+    /// As [`Store::open`], with somebody who decides when its work happens.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_directed(
+        settings: &Settings,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        director: Option<Arc<dyn Director>>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
+        let stage = Stage::new(director);
+        let opening = async {
+            prepare(&settings.url, settings.migrate).await?;
+            let connections = connect::open(&settings.url, settings.reader_connections).await?;
+            ids.start_after(recovery::highest_id(&connections.writer).await?);
+            Ok::<_, Error>(connections)
+        };
+        let connections = stage.work(opening).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -159,12 +181,14 @@ impl Store {
             Arc::clone(&gauge),
             hints,
             metrics,
+            stage.clone(),
         );
         tokio::spawn(writer.run(waiting));
         let store = Self(Arc::new(Inner {
             readers: connections.readers,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
+            stage,
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
@@ -246,6 +270,13 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let stage = &self.0.stage;
+        if stage.is_directed() {
+            stage.pass(Moment::Read).await?;
+            let found = stage.work(read).await;
+            stage.pass(Moment::HandOver).await?;
+            return found;
+        }
         self.0.runtime.spawn(read).await.map_err(|_| Error::Closed)?
     }
 }

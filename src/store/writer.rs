@@ -20,6 +20,7 @@ use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::Tally;
 use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
+use crate::store::stage::{Moment, Stage};
 use crate::store::{
     Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
 };
@@ -100,6 +101,7 @@ pub(crate) struct Writer {
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
     window_margin: Duration,
+    stage: Stage,
 }
 
 impl Writer {
@@ -111,6 +113,7 @@ impl Writer {
         gauge: Arc<Gauge>,
         hints: mpsc::UnboundedSender<Hint>,
         metrics: Metrics,
+        stage: Stage,
     ) -> Self {
         Self {
             db,
@@ -124,18 +127,19 @@ impl Writer {
             open_lanes: HashMap::new(),
             held: HashSet::new(),
             window_margin: settings.window_margin,
+            stage,
         }
     }
 
     /// Writes until every [`Store`](crate::store::Store) handle is gone.
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        match recovery::open_lanes(&self.db).await {
+        match self.stage.work(recovery::open_lanes(&self.db)).await {
             Ok(lanes) => self.open_lanes = lanes,
             Err(error) => {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
             }
         }
-        match recovery::held(&self.db).await {
+        match self.stage.work(recovery::held(&self.db)).await {
             Ok(held) => self.held = held,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
@@ -174,7 +178,8 @@ impl Writer {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.db.begin_with_options(options).await?;
+        self.stage.pass(Moment::Begin(jobs.len())).await?;
+        let tx = self.stage.work(self.db.begin_with_options(options)).await?;
         let mut scope = Scope {
             tx: &tx,
             now: self.clock.now(),
@@ -187,23 +192,29 @@ impl Writer {
             after: Aftermath::default(),
             tally: Tally::default(),
         };
-        let applied = match apply(&mut scope, jobs).await {
-            Ok(replies) => {
-                scope.tally.write(scope.tx, scope.now).await.map(|()| replies).map_err(Abort::from)
-            }
-            Err(abort) => Err(abort),
+        let applying = async {
+            let replies = apply(&mut scope, jobs).await?;
+            scope.tally.write(scope.tx, scope.now).await?;
+            Ok::<_, Abort>(replies)
         };
+        let mut applied = self.stage.work(applying).await;
         let after = scope.after;
+        if applied.is_ok()
+            && let Err(error) = self.stage.pass(Moment::Commit).await
+        {
+            applied = Err(error.into());
+        }
         match applied {
             Ok(replies) => {
-                tx.commit().await?;
+                self.stage.work(tx.commit()).await?;
+                self.stage.pass(Moment::Committed).await?;
                 self.gauge.failing.store(false, Ordering::Relaxed);
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 self.conclude(after);
                 Ok(replies)
             }
             Err(abort) => {
-                tx.rollback().await?;
+                self.stage.work(tx.rollback()).await?;
                 Err(abort)
             }
         }

@@ -15,6 +15,7 @@ mod tests;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
@@ -54,10 +55,18 @@ pub enum Outcome {
     Ambiguous(String),
 }
 
+/// A way to the Graph API that is no network, but somebody in this process who decides what becomes of each request. The
+/// program has none; a simulation does.
+pub trait Wire: Send + Sync {
+    /// The answer to `request`, or what the attempt came to without one.
+    fn exchange(&self, request: reqwest::Request) -> BoxFuture<'static, Result<Response, Outcome>>;
+}
+
 /// A handle on the Graph API; clones share connections and token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     root: Url,
     token: Arc<RwLock<HeaderValue>>,
 }
@@ -99,7 +108,13 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|e| BadSetting::Http(chain(&e)))?;
-        Ok(Self { http, root, token: Arc::new(RwLock::new(token)) })
+        Ok(Self { http, wire: None, root, token: Arc::new(RwLock::new(token)) })
+    }
+
+    /// The same client, which asks `wire` instead of the network.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>) -> Self {
+        Self { wire: Some(wire), ..self }
     }
 
     /// Uses `token` from the next attempt on, in all clones.
@@ -132,11 +147,17 @@ impl Client {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn exchange(&self, request: RequestBuilder) -> Result<Response, Outcome> {
+        match &self.wire {
+            None => request.send().await.map_err(|e| unanswered(&e)),
+            Some(wire) => wire.exchange(request.build().map_err(|e| unanswered(&e))?).await,
+        }
+    }
+
     /// Makes one attempt at `request`, with the token. The body of a successful answer that holds no error, or what the
     /// attempt came to instead.
     async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Outcome> {
-        let sent = request.header(AUTHORIZATION, self.token()).send().await;
-        let mut response = sent.map_err(|e| unanswered(&e))?;
+        let mut response = self.exchange(request.header(AUTHORIZATION, self.token())).await?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let answer = read(&mut response).await;
