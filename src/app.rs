@@ -52,7 +52,7 @@ const EXIT_BROKEN: i32 = 70;
 /// What an app is made of, beside its configuration.
 pub struct Parts {
     /// The flow of new conversations.
-    pub flow: Flow,
+    pub flow: Arc<Flow>,
     /// The flows of numbers that have one of their own, by phone number id.
     pub flows: HashMap<String, Flow>,
     /// Rust functions that earlier flows may call.
@@ -75,9 +75,9 @@ pub struct Rehearsal {
 impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
-    pub fn new(flow: Flow) -> Self {
+    pub fn new(flow: impl Into<Arc<Flow>>) -> Self {
         Self {
-            flow,
+            flow: flow.into(),
             flows: HashMap::new(),
             functions: Functions::default(),
             clock: Clock::system(),

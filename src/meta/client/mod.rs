@@ -57,13 +57,13 @@ pub enum Outcome {
 
 /// A way to the Graph API that is no network, but somebody in this process who decides what becomes of each request. The
 /// program has none; a simulation does.
-pub trait Wire: Send + Sync {
+pub trait Wire: Send + Sync + std::fmt::Debug {
     /// The answer to `request`, or what the attempt came to without one.
     fn exchange(&self, request: reqwest::Request) -> BoxFuture<'static, Result<Response, Outcome>>;
 }
 
 /// A handle on the Graph API; clones share connections and token.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     wire: Option<Arc<dyn Wire>>,
