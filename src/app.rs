@@ -295,6 +295,12 @@ impl Core {
         }))
     }
 
+    /// What the door for REST clients works with.
+    #[must_use]
+    pub fn api(&self, config: &Config) -> api::Deps {
+        api_deps(config, self)
+    }
+
     /// How many conversations are in memory.
     pub async fn active_conversations(&self) -> usize {
         self.router.send(CountActive).await.unwrap_or(0)
@@ -374,7 +380,7 @@ async fn pass_on(
 
 fn open_doors(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let door = core.door(config)?;
-    let api = api_deps(config, core);
+    let api = core.api(config);
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()

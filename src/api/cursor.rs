@@ -11,13 +11,15 @@ const ID_DIGITS: usize = 16;
 const CHECKSUM_DIGITS: usize = 8;
 
 /// The cursor of the row with this id in `list`.
-pub(super) fn encode(list: &str, id: i64) -> String {
+#[must_use]
+pub fn encode(list: &str, id: i64) -> String {
     let checksum = fingerprint(&format!("{list}:{id}"));
     format!("{VERSION}{id:0ID_DIGITS$x}{}", &checksum[..CHECKSUM_DIGITS])
 }
 
 /// The id in `cursor`; `None` when it is no cursor of `list`.
-pub(super) fn decode(list: &str, cursor: &str) -> Option<i64> {
+#[must_use]
+pub fn decode(list: &str, cursor: &str) -> Option<i64> {
     let digits = cursor.strip_prefix(VERSION)?.get(..ID_DIGITS)?;
     let id = i64::from_str_radix(digits, 16).ok()?;
     // Writing it again is the strictest way of reading: there is one spelling only.

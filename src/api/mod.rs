@@ -18,7 +18,7 @@ mod auth;
 mod command;
 mod contacts;
 mod conversations;
-mod cursor;
+pub mod cursor;
 mod digest;
 mod download;
 mod health;

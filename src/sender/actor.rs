@@ -10,7 +10,7 @@ use actix::{
 };
 use futures_util::FutureExt;
 
-use crate::clock::{Clock, Millis, duration_ms};
+use crate::clock::{Clock, Millis};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::sender::lanes::Lanes;
 use crate::sender::pacing::{NumberPacing, PairPacing};
@@ -88,21 +88,18 @@ impl SenderActor {
             return;
         }
         let now = self.clock.now();
-        let until = now + duration_ms(self.counter.limits.ambiguous_grace);
         for outbound in self.lanes.depart(now) {
             let Some(number) = self.numbers.get(&outbound.phone_number_id).cloned() else { continue };
             let back = ctx.address();
+            let counter = Arc::clone(&self.counter);
             // A task of its own, not of the actor: an actor polls all of its futures whenever one of them wakes.
-            let stranded = Landed {
-                conversation: outbound.conversation,
-                message: outbound.id,
-                phone_number_id: Arc::clone(&outbound.phone_number_id),
-                next: Next::Sleep { until, state: QueueState::Ambiguous, attempts: outbound.attempts },
-                pause: None,
-            };
-            let attempt = AssertUnwindSafe(post::attempt(Arc::clone(&self.counter), number, outbound));
             tokio::spawn(async move {
-                back.do_send(Returned(attempt.catch_unwind().await.unwrap_or(stranded)));
+                let attempt = post::attempt(Arc::clone(&counter), number, outbound.clone());
+                let landed = match AssertUnwindSafe(attempt).catch_unwind().await {
+                    Ok(landed) => landed,
+                    Err(_) => post::strand(&counter, &outbound).await,
+                };
+                back.do_send(Returned(landed));
             });
         }
         self.counter.store.claim_at_once(self.lanes.is_flowing(now));

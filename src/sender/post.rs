@@ -98,6 +98,22 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
     }
 }
 
+/// An attempt that panicked may have been posted or not.
+pub async fn strand(counter: &Counter, outbound: &Outbound) -> Landed {
+    tracing::error!(message = %outbound.id, conversation = %outbound.conversation, "an attempt to send panicked");
+    let outcome = Outcome::Ambiguous("the program broke down while it was being sent".to_owned());
+    let Verdict { settle: outcome, pause } =
+        verdict::judge(outcome, outbound, &counter.limits, counter.store.clock().now());
+    let next = settle(counter, outbound, outcome).await;
+    Landed {
+        conversation: outbound.conversation,
+        message: outbound.id,
+        phone_number_id: Arc::clone(&outbound.phone_number_id),
+        next,
+        pause,
+    }
+}
+
 /// The request itself; before it, Meta gets the file of ours that the message holds, unless it has it already.
 async fn post(counter: &Counter, number: &Number, outbound: &Outbound) -> Outcome {
     let callback = outbound.id.to_string();

@@ -28,6 +28,30 @@ pub(crate) struct Aftermath {
     pub(crate) notes: Vec<Note>,
 }
 
+impl Aftermath {
+    /// Whether the commit changes something that others rely on.
+    pub(crate) fn matters(&self) -> bool {
+        let Self {
+            hints,
+            open_delta,
+            open_counted: _,
+            merged_lanes,
+            lanes,
+            held,
+            released,
+            learnt,
+            notes: _,
+        } = self;
+        *open_delta != 0
+            || !(hints.is_empty()
+                && merged_lanes.is_empty()
+                && lanes.is_empty()
+                && held.is_empty()
+                && released.is_empty()
+                && learnt.is_empty())
+    }
+}
+
 /// Something to count in the metrics after the commit.
 pub(crate) enum Note {
     Accepted(&'static str),

@@ -3,19 +3,31 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DbErr, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
 
 use crate::clock::{HOUR, Millis};
 use crate::store::bulk;
 
+/// Counts the batches of which something follows outside of the database. By it, a batch whose commit was not answered is
+/// found again.
+const BATCHES: &str = "batches";
+
 /// What a batch adds.
 #[derive(Default)]
-pub(crate) struct Tally(BTreeMap<(String, String), i64>);
+pub(crate) struct Tally {
+    counts: BTreeMap<(String, String), i64>,
+    is_batch: bool,
+}
 
 impl Tally {
+    /// Counts the batch itself.
+    pub(crate) fn add_batch(&mut self) {
+        self.is_batch = true;
+    }
+
     /// Adds `by` to the count `name` of this number.
     pub(crate) fn add(&mut self, phone_number_id: &str, name: &str, by: i64) {
-        *self.0.entry((phone_number_id.to_owned(), name.to_owned())).or_default() += by;
+        *self.counts.entry((phone_number_id.to_owned(), name.to_owned())).or_default() += by;
     }
 
     /// A response time goes into its bucket, so that percentiles can be read off counts.
@@ -29,8 +41,11 @@ impl Tally {
         now: Millis,
     ) -> Result<(), DbErr> {
         let hour = now - now.rem_euclid(HOUR);
-        let mut rows = Vec::with_capacity(self.0.len() * 2);
-        for ((number, name), by) in &self.0 {
+        let mut rows = Vec::with_capacity(self.counts.len() * 2 + 1);
+        if self.is_batch {
+            rows.push(vec![Value::from(""), 0i64.into(), BATCHES.into(), 1i64.into()]);
+        }
+        for ((number, name), by) in &self.counts {
             for at in [0, hour] {
                 rows.push(vec![
                     Value::from(number.clone()),
@@ -44,6 +59,15 @@ impl Tally {
             "on conflict (hour, phone_number_id, name) do update set value = counter.value + excluded.value";
         bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], rows, add).await
     }
+}
+
+/// How many batches are committed. Where one is not yet, though its connection is gone, this waits for its end.
+pub(crate) async fn batches(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "insert into counter (phone_number_id, hour, name, value) values ('', 0, $1, 0) \
+               on conflict (hour, phone_number_id, name) do update set value = counter.value returning value";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [Value::from(BATCHES)]);
+    let row = db.query_one_raw(statement).await?;
+    row.ok_or(DbErr::RecordNotInserted)?.try_get_by_index(0)
 }
 
 /// Response-time buckets per doubling: a percentile is right to within 9 %.

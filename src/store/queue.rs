@@ -144,13 +144,18 @@ fn gone(rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
         .collect()
 }
 
-/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`.
+/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`, and that
+/// attempt is kept, so that whoever finds a message doubled finds out why.
 pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), DbErr> {
+    const REASON: &str = "the program ended while it was being sent";
     let rows = queue::Entity::find().filter(queue::Column::State.eq("claimed")).all(scope.tx).await?;
-    let sql = "update queue set state = 'ambiguous', due_at = $1, reason = 'the program ended while it was being sent' \
-               where id in ({ids})";
+    let sql = "update queue set state = 'ambiguous', due_at = $1, reason = $2 where id in ({ids})";
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    bulk::with_ids(scope.tx, sql, &[until.into()], &ids).await?;
+    bulk::with_ids(scope.tx, sql, &[until.into(), REASON.into()], &ids).await?;
+    let failure = Failure { title: REASON.to_owned(), ..Failure::default() };
+    let attempt = Attempted { outcome: "ambiguous", failure };
+    let attempts: Vec<_> = ids.iter().map(|id| attempt_row(scope, *id, &attempt)).collect();
+    record(scope, &attempts).await?;
     let changes: Vec<Change> = ids
         .iter()
         .map(|id| Change {

@@ -18,6 +18,8 @@ pub enum Moment {
     Commit,
     /// A batch is committed, and nobody knows it yet. What fails here is a commit whose answer is lost.
     Committed,
+    /// The writer is about to look whether a batch whose commit was not answered is committed.
+    Doubt,
     /// Something is about to be read.
     Read,
     /// Something was read, and is about to be handed over.

@@ -68,7 +68,7 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
             None => parked.push(*event),
         }
     }
-    let unknown = apply(scope, &changes).await?;
+    let Applied { unknown, revealed } = apply(scope, &changes).await?;
     parked.extend(news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event));
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";
@@ -81,7 +81,8 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     if !settled.is_empty() {
         scope.after.hints.push(Hint::Settled(settled));
     }
-    Ok(())
+    // A status that names our id as well as Meta's may be the first to say that they are one.
+    unpark(scope, &revealed).await
 }
 
 fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate) -> Change {
@@ -148,8 +149,7 @@ pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(
     }
     let settle = "update webhook set state = 'done', reason = null where id in ({ids})";
     bulk::with_ids(scope.tx, settle, &[], &done).await?;
-    apply(scope, &changes).await?;
-    Ok(())
+    apply(scope, &changes).await.map(drop)
 }
 
 /// The columns of a message that a change may touch.
@@ -168,8 +168,18 @@ type Delivery = (
     Option<String>,
 );
 
-/// Applies changes, and returns the Meta ids of those whose message does not exist.
-pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<Vec<String>, DbErr> {
+/// What came of applying changes.
+#[derive(Default)]
+pub(crate) struct Applied {
+    /// The Meta ids of those whose message does not exist.
+    unknown: Vec<String>,
+    /// The Meta ids that were not known before.
+    revealed: Vec<String>,
+}
+
+/// Applies changes.
+pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<Applied, DbErr> {
+    let mut applied = Applied::default();
     let mut by_message: BTreeMap<i64, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         by_message.entry(change.message).or_default().push(change);
@@ -200,6 +210,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<V
             .await?;
         for delivery in stored {
             if let Some(changes) = by_message.remove(&delivery.0) {
+                if delivery.3.is_none() {
+                    applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
+                }
                 rows.push(merged(scope, delivery, &changes));
             }
         }
@@ -221,7 +234,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<V
                sent_at = v.sent_at, delivered_at = v.delivered_at, read_at = v.read_at, failed_at = v.failed_at, \
                error_code = v.error_code, error = v.error, pricing = v.pricing from v where message.id = v.id";
     bulk::with_values(scope.tx, &columns, rows, set).await?;
-    Ok(by_message.into_values().flatten().filter_map(|change| change.wamid.clone()).collect())
+    applied.unknown = by_message.into_values().flatten().filter_map(|change| change.wamid.clone()).collect();
+    Ok(applied)
 }
 
 fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<Value> {
@@ -253,7 +267,7 @@ fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<V
             Status::GivenUp | Status::Failed => &mut failed,
             Status::Received | Status::Queued | Status::Ambiguous => continue,
         };
-        *first_time = first_time.or(Some(change.at));
+        *first_time = Some(first_time.map_or(change.at, |time| time.min(change.at)));
         pricing = pricing.or_else(|| change.pricing.clone());
         // What Meta tells replaces what we made of it ourselves, whichever comes first.
         let told_by_meta = meta_failed;

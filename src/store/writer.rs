@@ -4,20 +4,23 @@
 //! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
 //! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
 //! a commit only.
+//!
+//! Where a commit is not answered, nobody can know whether it happened. What would have followed from it is put aside, and
+//! before anything else is written the writer looks whether the batch is there: then it follows late, and in its place.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Ids, Millis};
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
-use crate::store::counters::Tally;
+use crate::store::counters::{self, Tally};
 use crate::store::directory::Directory;
 use crate::store::media::MediaWrite;
 use crate::store::stage::{Moment, Stage};
@@ -101,6 +104,10 @@ pub(crate) struct Writer {
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
     window_margin: Duration,
+    /// Batches that are known to be committed.
+    batches: i64,
+    /// What follows from a batch of which nobody knows whether it is committed.
+    doubtful: Option<Aftermath>,
     stage: Stage,
 }
 
@@ -127,6 +134,8 @@ impl Writer {
             open_lanes: HashMap::new(),
             held: HashSet::new(),
             window_margin: settings.window_margin,
+            batches: 0,
+            doubtful: None,
             stage,
         }
     }
@@ -143,6 +152,12 @@ impl Writer {
             Ok(held) => self.held = held,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
+            }
+        }
+        match self.stage.work(counters::batches(&self.db)).await {
+            Ok(batches) => self.batches = batches,
+            Err(error) => {
+                tracing::error!(%error, "cannot read how many batches there are; an unanswered commit is not looked for");
             }
         }
         let mut jobs = Vec::with_capacity(self.batch_max);
@@ -172,6 +187,9 @@ impl Writer {
 
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
+        if self.doubtful.is_some() {
+            self.look_for_the_doubtful().await?;
+        }
         let began_at = self.clock.now();
         // On SQLite a transaction that reads before it writes must take the write lock at once, or lose a race for it.
         let options = TransactionOptions {
@@ -194,6 +212,9 @@ impl Writer {
         };
         let applying = async {
             let replies = apply(&mut scope, jobs).await?;
+            if scope.after.matters() {
+                scope.tally.add_batch();
+            }
             scope.tally.write(scope.tx, scope.now).await?;
             Ok::<_, Abort>(replies)
         };
@@ -206,11 +227,21 @@ impl Writer {
         }
         match applied {
             Ok(replies) => {
-                self.stage.work(tx.commit()).await?;
-                self.stage.pass(Moment::Committed).await?;
+                let committed = async {
+                    self.stage.work(tx.commit()).await?;
+                    self.stage.pass(Moment::Committed).await
+                };
+                if let Err(error) = committed.await {
+                    self.doubtful = after.matters().then_some(after);
+                    if !self.look_for_the_doubtful().await? {
+                        return Err(error.into());
+                    }
+                } else {
+                    self.batches += i64::from(after.matters());
+                    self.conclude(after);
+                }
                 self.gauge.failing.store(false, Ordering::Relaxed);
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
-                self.conclude(after);
                 Ok(replies)
             }
             Err(abort) => {
@@ -218,6 +249,22 @@ impl Writer {
                 Err(abort)
             }
         }
+    }
+
+    /// Finds out whether the batch whose commit was not answered is committed, and lets follow what follows from it.
+    async fn look_for_the_doubtful(&mut self) -> Result<bool, DbErr> {
+        if self.doubtful.is_none() {
+            return Ok(false);
+        }
+        self.stage.pass(Moment::Doubt).await?;
+        let batches = self.stage.work(counters::batches(&self.db)).await?;
+        let happened = batches > self.batches;
+        tracing::warn!(happened, "a commit was not answered");
+        self.batches = batches;
+        if let Some(after) = self.doubtful.take().filter(|_| happened) {
+            self.conclude(after);
+        }
+        Ok(happened)
     }
 
     fn conclude(&mut self, after: Aftermath) {

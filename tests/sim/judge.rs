@@ -322,7 +322,7 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
     let counts = |sql: &str| -> BTreeMap<String, i64> {
         ledger.rows(sql).iter().map(|row| (get(row, 0), get(row, 1))).collect()
     };
-    let mut kept = counts("select name, value from counter where hour = 0 and value <> 0");
+    let mut kept = counts("select name, value from counter where hour = 0 and value <> 0 and name <> 'batches'");
     let by_hour = counts(
         "select name, cast(sum(value) as bigint) from counter where hour > 0 group by name having sum(value) <> 0",
     );

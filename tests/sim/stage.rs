@@ -34,7 +34,7 @@ impl Director for Stage {
                 return std::future::pending().await;
             }
             let per_cent = match moment {
-                Moment::Begin(_) | Moment::Commit | Moment::Read => temper.fail,
+                Moment::Begin(_) | Moment::Commit | Moment::Doubt | Moment::Read => temper.fail,
                 Moment::Committed => temper.lose_commit,
                 Moment::HandOver => 0,
             };
