@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::domain::delivery::Status;
 
+use crate::answers::Answers;
 use crate::ledger::{Ledger, get};
-use crate::meta::{About, Fortune, Meta, Parcel, Said, phone};
+use crate::meta::{About, Fortune, Meta, Parcel, Said, Shown, phone, user};
+use crate::operator::Operator;
 
 pub(crate) struct Verdict {
     pub(crate) wrongs: Vec<String>,
@@ -16,38 +18,47 @@ pub(crate) struct Verdict {
 
 /// Writes down what is wrong.
 #[derive(Default)]
-struct Wrongs(Vec<String>);
+pub(crate) struct Wrongs(Vec<String>);
 
 impl Wrongs {
-    fn unless(&mut self, right: bool, what: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, what: String) {
+        self.0.push(what);
+    }
+
+    pub(crate) fn unless(&mut self, right: bool, what: impl FnOnce() -> String) {
         if !right {
-            self.0.push(what());
+            self.add(what());
         }
     }
 
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: T, expected: T) {
+    pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: &T, expected: &T) {
         self.unless(found == expected, || format!("{what}: {found:?}, expected {expected:?}"));
     }
 }
 
-pub(crate) fn judge(meta: &Meta, ledger: &Ledger) -> Verdict {
+pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger) -> Verdict {
     let mut wrongs = Wrongs::default();
     let said = meta.said();
     meta.look(|parcels, in_order| {
         accepted_once(&mut wrongs, parcels, ledger);
-        let mut notes = BTreeMap::new();
+        let mut notes = Vec::new();
         let mut drawn = BTreeSet::new();
         for (person, texts) in by_person(parcels) {
-            let heard = first_of_each(&said, &phone(person));
-            let chain = Chain::read(&mut wrongs, person, &heard, &mut drawn);
-            chain.is_complete(&mut wrongs, &texts);
-            chain.is_in_order(&mut wrongs, &texts, in_order);
-            notes.insert(phone(person), chain.notes());
-            chain.is_the_state(&mut wrongs, ledger);
+            let heard = first_of_each(&said, person);
+            let is_one = texts.iter().all(|text| text.shown == Shown::Phone);
+            let read = if is_one { Answers::of_one } else { Answers::of_two };
+            let answers = read(&mut wrongs, person, &heard, &mut drawn);
+            let written: Vec<&str> =
+                texts.iter().map(|text| text.text).filter(|text| !text.starts_with("poison")).collect();
+            answers.are_complete(&mut wrongs, written);
+            are_in_order(&mut wrongs, &answers, &texts, in_order);
+            are_the_state(&mut wrongs, &answers, is_one, ledger);
+            notes.extend(answers.notes());
         }
-        wrote_once(&mut wrongs, ledger, &notes);
+        wrote_once(&mut wrongs, ledger, notes);
         deliveries(&mut wrongs, parcels, &said, ledger);
     });
+    wishes(&mut wrongs, operator, &said);
     let doubled = doubled_are_named(&mut wrongs, &said, ledger);
     versions(&mut wrongs, ledger);
     counters(&mut wrongs, ledger);
@@ -55,12 +66,19 @@ pub(crate) fn judge(meta: &Meta, ledger: &Ledger) -> Verdict {
     Verdict { wrongs: wrongs.0, doubled }
 }
 
-/// Each person's texts, as parcels.
-fn by_person(parcels: &[Parcel]) -> BTreeMap<usize, Vec<(&str, &Parcel)>> {
-    let mut people: BTreeMap<usize, Vec<(&str, &Parcel)>> = BTreeMap::new();
+/// Something that a person wrote.
+struct Text<'a> {
+    text: &'a str,
+    shown: Shown,
+    parcel: &'a Parcel,
+}
+
+/// Each person's texts.
+fn by_person(parcels: &[Parcel]) -> BTreeMap<usize, Vec<Text<'_>>> {
+    let mut people: BTreeMap<usize, Vec<Text<'_>>> = BTreeMap::new();
     for parcel in parcels {
-        if let About::Written { person, text } = &parcel.about {
-            people.entry(*person).or_default().push((text, parcel));
+        if let About::Written { person, text, shown } = &parcel.about {
+            people.entry(*person).or_default().push(Text { text, shown: *shown, parcel });
         }
     }
     people
@@ -79,24 +97,35 @@ fn accepted_once(wrongs: &mut Wrongs, parcels: &[Parcel], ledger: &Ledger) {
         let entry = kept.entry(format!("{kind} {wamid} {status}")).or_insert((state, 0));
         entry.1 += 1;
     }
+    let known = known_wamids(ledger);
     for parcel in parcels.iter().filter(|parcel| parcel.acknowledged.is_some()) {
         let (key, allowed): (String, &[&str]) = match &parcel.about {
             About::Written { text, .. } if text.starts_with("poison") => {
                 (format!("message {} ", parcel.id()), &["quarantined"])
             }
             About::Written { .. } => (format!("message {} ", parcel.id()), &["done"]),
+            // What names neither our id nor one of Meta's that we know tells nothing.
+            About::Told { wamid, status, named: false, .. } if !known.contains(wamid) => {
+                (format!("status {wamid} {status}"), &["parked"])
+            }
             About::Told { wamid, status, .. } => (format!("status {wamid} {status}"), &["done"]),
         };
         match kept.get(&key) {
-            None => wrongs.0.push(format!("acknowledged and lost: {key} {:?}", parcel.about)),
+            None => wrongs.add(format!("acknowledged and lost: {key} {:?}", parcel.about)),
             Some((state, times)) => {
-                wrongs.equal(&format!("times that {key} is kept"), *times, 1);
+                wrongs.equal(&format!("times that {key} is kept"), times, &1);
                 wrongs.unless(allowed.contains(&state.as_str()), || {
                     format!("{key} {:?} is {state}, expected {allowed:?}", parcel.about)
                 });
             }
         }
     }
+}
+
+/// Meta's ids of our messages, as far as we know them: of a message that was sent twice, the first one that we heard of.
+fn known_wamids(ledger: &Ledger) -> BTreeSet<String> {
+    let rows = ledger.rows("select wamid from message where direction = 'out' and wamid is not null");
+    rows.iter().map(|row| get(row, 0)).collect()
 }
 
 /// Wherever it stands in the payload.
@@ -113,129 +142,89 @@ fn find_status(payload: &serde_json::Value) -> String {
     }
 }
 
-/// What a person was told, each message where it came first; what Meta refused for good counts as told.
-fn first_of_each(said: &[Said], to: &str) -> Vec<String> {
+/// What the flow told a person, each message where it came first; what Meta refused for good counts as told.
+fn first_of_each(said: &[Said], person: usize) -> Vec<String> {
+    let (phone, user) = (phone(person), user(person));
     let mut seen = BTreeSet::new();
-    let theirs = said.iter().filter(|said| said.to == to && seen.insert(said.callback.clone()));
-    theirs.map(|said| said.text.clone()).collect()
+    said.iter()
+        .filter(|said| said.to == phone || said.to == user)
+        .filter(|said| !said.text.starts_with("asked ") && seen.insert(said.callback.clone()))
+        .map(|said| said.text.clone())
+        .collect()
 }
 
-/// What one person's answers say about the order of what they answer.
-struct Chain {
-    person: usize,
-    /// What was answered, in order.
-    answered: Vec<String>,
-}
-
-impl Chain {
-    /// Reads the answers, and compares each with what the ones before it make it.
-    fn read(wrongs: &mut Wrongs, person: usize, heard: &[String], drawn: &mut BTreeSet<String>) -> Self {
-        let mut answered: Vec<String> = Vec::new();
-        let mut notes = 0;
-        let mut rest = heard.iter();
-        while let Some(text) = rest.next() {
-            let before = answered.last().map_or("nothing", String::as_str);
-            let number = answered.len() + 1;
-            let said = text.split_once(": ").and_then(|(_, rest)| rest.split_once(", after "));
-            let said = said.map_or_else(|| text.clone(), |(said, _)| said.to_owned());
-            wrongs.equal(
-                &format!("answer to person {person}"),
-                text.clone(),
-                format!("{number}: {said}, after {before}"),
-            );
-            match said.split(' ').next() {
-                Some("note") => {
-                    notes += 1;
-                    let second = rest.next().cloned().unwrap_or_default();
-                    wrongs.equal("second answer", second, format!("noted {said}"));
-                }
-                Some("tell") => {
-                    let second = rest.next().cloned().unwrap_or_default();
-                    wrongs.equal("second answer", second, format!("{notes} notes"));
-                }
-                Some("ticket") => {
-                    let second = rest.next().cloned().unwrap_or_default();
-                    wrongs.unless(second.starts_with("drew T-"), || format!("no ticket was drawn: {second}"));
-                    wrongs.unless(drawn.insert(second.clone()), || format!("drawn twice: {second}"));
-                }
-                _ => {}
-            }
-            answered.push(said);
-        }
-        Self { person, answered }
-    }
-
-    /// Everything is answered once, and silence once where it falls.
-    fn is_complete(&self, wrongs: &mut Wrongs, texts: &[(&str, &Parcel)]) {
-        let mut answered: Vec<&str> = self.answered.iter().map(String::as_str).collect();
-        answered.retain(|text| *text != "silence");
-        answered.sort_unstable();
-        let mut expected: Vec<&str> =
-            texts.iter().map(|(text, _)| *text).filter(|text| !text.starts_with("poison")).collect();
-        expected.sort_unstable();
-        wrongs.equal(&format!("answered of person {}", self.person), answered, expected);
-        let silences = self.answered.windows(2).filter(|pair| pair[0] == "silence" && pair[1] == "silence");
-        wrongs.equal("silences in a row", silences.count(), 0);
-        let last = self.answered.last().map(String::as_str);
-        wrongs.unless(last.is_none_or(|last| last == "silence"), || {
-            format!("person {} was silent in the end, and was not asked: {:?}", self.person, self.answered)
-        });
-    }
-
-    /// What was acknowledged before something else was first posted is answered before it, and so is what stood before it
-    /// in the first body of both.
-    fn is_in_order(&self, wrongs: &mut Wrongs, texts: &[(&str, &Parcel)], in_order: &[usize]) {
-        let place = |text: &str| self.answered.iter().position(|answered| answered == text);
-        for (earlier, one) in texts {
-            for (later, other) in texts {
-                let before = one.acknowledged.zip(other.first_sent).is_some_and(|(ack, sent)| ack < sent);
-                let within = one.first_body.zip(other.first_body).is_some_and(|(one, other)| {
-                    one.0 == other.0 && one.1 < other.1 && in_order.contains(&one.0)
+/// What was acknowledged before something else was first posted is answered before it, and so is what stood before it in the
+/// first body of both. Of two ids that were not known to be one person's, each has an order of its own.
+fn are_in_order(wrongs: &mut Wrongs, answers: &Answers, texts: &[Text<'_>], in_order: &[usize]) {
+    for earlier in texts {
+        for later in texts {
+            let (one, other) = (earlier.parcel, later.parcel);
+            let before = one.acknowledged.zip(other.first_sent).is_some_and(|(ack, sent)| ack < sent);
+            let within = one
+                .first_body
+                .zip(other.first_body)
+                .is_some_and(|(one, other)| one.0 == other.0 && one.1 < other.1 && in_order.contains(&one.0));
+            let apart = [earlier.shown, later.shown].contains(&Shown::Phone)
+                && [earlier.shown, later.shown].contains(&Shown::User);
+            if (before || within)
+                && !apart
+                && let Some((first, second)) = answers.place(earlier.text).zip(answers.place(later.text))
+            {
+                wrongs.unless(first < second, || {
+                    format!("`{}` is answered before `{}`", later.text, earlier.text)
                 });
-                if let (true, Some(first), Some(second)) = (before || within, place(earlier), place(later)) {
-                    wrongs.unless(first < second, || format!("`{later}` is answered before `{earlier}`"));
-                }
             }
         }
     }
+}
 
-    fn notes(&self) -> Vec<String> {
-        self.answered.iter().filter(|text| text.starts_with("note")).cloned().collect()
-    }
-
-    /// The stored state is that of a run in which nothing went wrong.
-    fn is_the_state(&self, wrongs: &mut Wrongs, ledger: &Ledger) {
-        let Some(last) = self.answered.last() else { return };
-        let sql = format!(
-            "select s.snapshot from session s join contact c on c.id = s.contact_id where c.wa_id = '{}'",
-            phone(self.person)
-        );
-        let rows = ledger.rows(&sql);
-        wrongs.equal("conversations of one person", rows.len(), 1);
-        let Some(row) = rows.first() else { return };
+/// The stored state is that of a run in which nothing went wrong: what the answers say that it is.
+fn are_the_state(wrongs: &mut Wrongs, answers: &Answers, is_one: bool, ledger: &Ledger) {
+    let person = answers.person;
+    let sql = format!(
+        "select s.snapshot from session s join contact c on c.id = s.contact_id \
+         where s.merged_into is null and (c.wa_id = '{}' or c.user_id = '{}')",
+        phone(person),
+        user(person)
+    );
+    let rows = ledger.rows(&sql);
+    wrongs.unless(rows.len() == 1 || (!is_one && rows.len() == 2), || {
+        format!("person {person} has {} conversations", rows.len())
+    });
+    let mut tips: Vec<(u64, String)> = Vec::new();
+    for row in &rows {
         let snapshot: String = get(row, 0);
         let snapshot: serde_json::Value = serde_json::from_str(&snapshot).unwrap_or_default();
-        let variables = &snapshot["vars"];
-        let found = (variables["count"].as_i64(), variables["said"].as_str());
-        let expected = (i64::try_from(self.answered.len()).ok(), Some(last.as_str()));
-        wrongs.unless(found == expected, || format!("the state is {snapshot}, expected {expected:?}"));
+        let vars = &snapshot["vars"];
+        // One that was only written to by a script, or whose every text was too much for the flow.
+        let Some(count) = vars["count"].as_u64() else { continue };
+        tips.push((count, vars["said"].as_str().unwrap_or_default().to_owned()));
     }
+    let known: Vec<(u64, String)> =
+        answers.all.iter().map(|answer| (answer.number as u64, answer.said.clone())).collect();
+    if is_one {
+        wrongs.equal(&format!("state of person {person}"), &tips.last(), &known.last());
+    }
+    let right = tips.iter().all(|tip| known.contains(tip));
+    wrongs.unless(right, || format!("person {person} stands at {tips:?}, which nobody told them: {known:?}"));
 }
 
 /// What the flow wrote is there once.
-fn wrote_once(wrongs: &mut Wrongs, ledger: &Ledger, notes: &BTreeMap<String, Vec<String>>) {
-    let mut written: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in ledger.rows("select customer_phone, description from defects order by id") {
-        written.entry(get(&row, 0)).or_default().push(get(&row, 1));
+fn wrote_once(wrongs: &mut Wrongs, ledger: &Ledger, mut notes: Vec<String>) {
+    let rows = ledger.rows("select description from defects order by description");
+    let written: Vec<String> = rows.iter().map(|row| get(row, 0)).collect();
+    notes.sort_unstable();
+    wrongs.equal("what the flow wrote", &written, &notes);
+}
+
+/// What a script was told would be sent is sent, once.
+fn wishes(wrongs: &mut Wrongs, operator: &Operator, said: &[Said]) {
+    for wish in operator.wishes() {
+        let callbacks: BTreeSet<&str> =
+            said.iter().filter(|said| said.text == wish.text).map(|said| said.callback.as_str()).collect();
+        let expected = usize::from(wish.answer == Some(202));
+        wrongs.equal(&format!("messages about {wish:?}"), &callbacks.len(), &expected);
     }
-    for (phone, expected) in notes {
-        wrongs.equal(
-            &format!("notes of {phone}"),
-            written.remove(phone).unwrap_or_default(),
-            expected.clone(),
-        );
-    }
-    wrongs.unless(written.is_empty(), || format!("notes of nobody: {written:?}"));
 }
 
 /// Whatever Meta took more than once, somebody wrote down that it might.
@@ -268,8 +257,10 @@ fn deliveries(wrongs: &mut Wrongs, parcels: &[Parcel], said: &[Said], ledger: &L
         let furthest = told.entry(&said.callback).or_insert(status);
         *furthest = furthest.merge(status);
     }
+    let known = known_wamids(ledger);
     for parcel in parcels.iter().filter(|parcel| parcel.acknowledged.is_some()) {
-        if let About::Told { callback, status, .. } = &parcel.about
+        if let About::Told { callback, status, named, wamid } = &parcel.about
+            && (*named || known.contains(wamid))
             && let Some(status) = Status::parse(status)
         {
             let furthest = told.entry(callback).or_insert(status);
@@ -280,9 +271,9 @@ fn deliveries(wrongs: &mut Wrongs, parcels: &[Parcel], said: &[Said], ledger: &L
     for row in ledger.rows("select id, status from message where direction = 'out'") {
         stored.insert(callback(get(&row, 0)), get::<i16>(&row, 1));
     }
-    wrongs.equal("messages of ours", stored.len(), told.len());
+    wrongs.equal("messages of ours", &stored.len(), &told.len());
     for (callback, status) in told {
-        wrongs.equal(&format!("status of {callback}"), stored.get(callback).copied(), Some(rank(status)));
+        wrongs.equal(&format!("status of {callback}"), &stored.get(callback).copied(), &Some(rank(status)));
     }
 }
 
@@ -307,13 +298,14 @@ fn rank(status: Status) -> i16 {
     }
 }
 
-/// A conversation's version grows by one with each event that is done, and with nothing else.
+/// A conversation's version grows by one with each event that is done, and when it becomes part of another one.
 fn versions(wrongs: &mut Wrongs, ledger: &Ledger) {
-    let sql = "select s.id, s.version, (select count(*) from webhook w where w.conversation_id = s.id and w.state = 'done') \
-               from session s where s.merged_into is null";
+    let sql = "select s.id, s.version, (select count(*) from webhook w where w.conversation_id = s.id \
+               and w.state = 'done' and w.reason is null), s.merged_into is not null from session s";
     for row in ledger.rows(sql) {
-        let (id, version, done): (i64, i64, i64) = (get(&row, 0), get(&row, 1), get(&row, 2));
-        wrongs.equal(&format!("version of conversation {id}"), version, done);
+        let (id, version, done, merged): (i64, i64, i64, bool) =
+            (get(&row, 0), get(&row, 1), get(&row, 2), get(&row, 3));
+        wrongs.equal(&format!("version of conversation {id}"), &version, &(done + i64::from(merged)));
     }
 }
 
@@ -322,11 +314,12 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
     let counts = |sql: &str| -> BTreeMap<String, i64> {
         ledger.rows(sql).iter().map(|row| (get(row, 0), get(row, 1))).collect()
     };
-    let mut kept = counts("select name, value from counter where hour = 0 and value <> 0 and name <> 'batches'");
+    let mut kept =
+        counts("select name, value from counter where hour = 0 and value <> 0 and name <> 'batches'");
     let by_hour = counts(
         "select name, cast(sum(value) as bigint) from counter where hour > 0 group by name having sum(value) <> 0",
     );
-    wrongs.equal("counts by hour", by_hour, kept.clone());
+    wrongs.equal("counts by hour", &by_hour, &kept);
     kept.retain(|name, _| !name.starts_with("response:") && !name.starts_with("chosen:"));
     let mut counted = counts(
         "select direction, count(*) from message group by direction \
@@ -339,7 +332,7 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
         let status = Status::ALL.into_iter().find(|status| rank(*status) == stored).unwrap();
         *counted.entry(format!("status:{}", status.as_str())).or_default() += count;
     }
-    wrongs.equal("counts", kept, counted);
+    wrongs.equal("counts", &kept, &counted);
 }
 
 /// Nothing is in the queue but what Meta will not have.

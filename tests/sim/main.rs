@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod answers;
 mod dice;
 mod fate;
 mod judge;
 mod ledger;
 mod meta;
+mod operator;
 mod stage;
 mod world;
 

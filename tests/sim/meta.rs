@@ -34,10 +34,21 @@ pub(crate) struct Parcel {
 /// What it is about.
 #[derive(Debug, Clone)]
 pub(crate) enum About {
-    /// Somebody wrote.
-    Written { person: usize, text: String },
+    /// Somebody wrote, and told Meta's webhook so much of who they are.
+    Written { person: usize, text: String, shown: Shown },
     /// What became of a message of ours.
-    Told { callback: String, wamid: String, status: &'static str },
+    Told { callback: String, wamid: String, status: &'static str, named: bool },
+}
+
+/// Which of their ids a person shows with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The phone number alone.
+    Phone,
+    /// The business-scoped id alone: somebody else, until both are seen together.
+    User,
+    /// Both: whoever was two people by these is one from here on.
+    Both,
 }
 
 /// What Meta did with a post of ours.
@@ -94,13 +105,21 @@ impl Meta {
     }
 
     /// A person writes.
-    pub(crate) fn write(&self, person: usize, number: usize, text: &str) {
-        let phone = phone(person);
-        self.fate.note(format_args!("{phone} writes: {text}"));
-        let entry = json!({"from": phone, "id": format!("wamid.in.{person}.{number}"), "timestamp": "1795337387",
-                           "type": "text", "text": {"body": text}});
-        let contact = json!({"wa_id": phone, "profile": {"name": format!("Person {person}")}});
-        let about = About::Written { person, text: text.to_owned() };
+    pub(crate) fn write(&self, person: usize, number: usize, text: &str, shown: Shown) {
+        let (phone, user) = (phone(person), user(person));
+        self.fate.note(format_args!("{phone} writes, showing {shown:?}: {text}"));
+        let mut entry = json!({"id": format!("wamid.in.{person}.{number}"), "timestamp": "1795337387",
+                               "type": "text", "text": {"body": text}});
+        let mut contact = json!({"profile": {"name": format!("Person {person}")}});
+        if shown != Shown::User {
+            entry["from"] = json!(phone);
+            contact["wa_id"] = json!(phone);
+        }
+        if shown != Shown::Phone {
+            entry["from_user_id"] = json!(user);
+            contact["user_id"] = json!(user);
+        }
+        let about = About::Written { person, text: text.to_owned(), shown };
         self.inner().parcels.push(Parcel::new(about, entry, Some(contact)));
     }
 
@@ -130,6 +149,22 @@ impl Meta {
         let inner = self.inner();
         let done = inner.parcels.iter().enumerate().filter(|(_, parcel)| parcel.acknowledged.is_some());
         done.map(|(id, _)| id).collect()
+    }
+
+    /// People who wrote something that was taken, and whose phone number is known.
+    pub(crate) fn writers(&self) -> Vec<usize> {
+        let inner = self.inner();
+        let mut people: Vec<usize> = inner
+            .parcels
+            .iter()
+            .filter(|parcel| parcel.acknowledged.is_some())
+            .filter_map(|parcel| match parcel.about {
+                About::Written { person, shown, .. } if shown != Shown::User => Some(person),
+                About::Written { .. } | About::Told { .. } => None,
+            })
+            .collect();
+        people.dedup();
+        people
     }
 
     pub(crate) fn is_all_delivered(&self) -> bool {
@@ -268,10 +303,12 @@ impl Meta {
             if *status == "failed" {
                 entry["errors"] = json!([{"code": 131_026, "title": "Message undeliverable"}]);
             }
-            if dice.chance(15) {
+            // Meta repeats our id; that it always does is nothing to rely on.
+            let named = !dice.chance(15);
+            if !named {
                 entry.as_object_mut().unwrap().remove("biz_opaque_callback_data");
             }
-            let about = About::Told { callback: callback.clone(), wamid: wamid.clone(), status };
+            let about = About::Told { callback: callback.clone(), wamid: wamid.clone(), status, named };
             inner.parcels.push(Parcel::new(about, entry, None));
         }
         let fortune = Fortune::Taken(wamid.clone());
@@ -382,8 +419,13 @@ pub(crate) fn phone(person: usize) -> String {
     format!("49151{person:08}")
 }
 
+pub(crate) fn user(person: usize) -> String {
+    format!("DE.{person}")
+}
+
 fn recipient(request: &Value) -> String {
-    request["to"].as_str().unwrap_or_default().trim_start_matches('+').to_owned()
+    let to = request["to"].as_str().or(request["recipient"].as_str()).unwrap_or_default();
+    to.trim_start_matches('+').to_owned()
 }
 
 fn text(request: &Value) -> String {

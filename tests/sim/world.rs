@@ -16,6 +16,7 @@ use actix_web::{App as HttpApp, test, web};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
+use switchboard::api;
 use switchboard::app::{Core, Parts, Rehearsal};
 use switchboard::clock::{Clock, Hand, Millis};
 use switchboard::config::{Config, DatabaseUrl, Number, Secret};
@@ -23,10 +24,12 @@ use switchboard::flow::{Flow, Functions};
 use switchboard::webhook;
 use tokio::runtime::Handle;
 
+use crate::dice::Dice;
 use crate::fate::Fate;
 use crate::judge;
 use crate::ledger::Ledger;
-use crate::meta::{Line, Meta, NUMBER};
+use crate::meta::{Line, Meta, NUMBER, Shown};
+use crate::operator::{self, Operator};
 use crate::stage::{Stage, block_on};
 
 /// When every run begins: 22 November 2026.
@@ -70,18 +73,21 @@ pub(crate) struct Report {
     pub(crate) doubled: usize,
 }
 
-/// What people are going to say.
-struct Script(Vec<Vec<String>>);
+/// What people are going to say, and what they show of themselves with it.
+struct Script(Vec<Vec<(String, Shown)>>);
 
 impl Script {
     fn of(fate: &Fate) -> Self {
         fate.throw(|dice| {
             let people = 1 + dice.below(PEOPLE_MAX);
-            let texts = |person: usize, dice: &mut crate::dice::Dice| -> Vec<String> {
+            let texts = |person: usize, dice: &mut Dice| -> Vec<(String, Shown)> {
+                // Some have two ids, and show now one, now the other, now both.
+                let shows: &[Shown] =
+                    if dice.chance(25) { &[Shown::Phone, Shown::User, Shown::Both] } else { &[Shown::Phone] };
                 (0..1 + dice.below(TEXTS_MAX))
                     .map(|number| {
                         let kinds = ["word", "word", "word", "note", "tell", "ticket", "stumble", "poison"];
-                        format!("{} {person}.{number}", dice.pick(&kinds))
+                        (format!("{} {person}.{number}", dice.pick(&kinds)), *dice.pick(shows))
                     })
                     .collect()
             };
@@ -90,13 +96,14 @@ impl Script {
     }
 }
 
-/// How the program is reached: a body and its signature, and the status of the answer.
-type Door = Rc<dyn Fn(Vec<u8>) -> Pin<Box<dyn Future<Output = u16>>>>;
+/// How the program is reached: a request, and the status of the answer.
+pub(crate) type Door = Rc<dyn Fn(test::TestRequest) -> Pin<Box<dyn Future<Output = u16>>>>;
 
 struct World<'a> {
     place: &'a Place,
     fate: Arc<Fate>,
     meta: Arc<Meta>,
+    operator: Operator,
     clock: Clock,
     hand: Hand,
     config: Config,
@@ -123,6 +130,7 @@ pub(crate) fn run(seed: u64, place: &Place) -> Report {
     let mut world = World {
         place,
         meta: Arc::new(Meta::new(Arc::clone(&fate))),
+        operator: Operator::new(Arc::clone(&fate)),
         clock,
         hand,
         config: config(&fate, &file, &place.folder),
@@ -134,7 +142,7 @@ pub(crate) fn run(seed: u64, place: &Place) -> Report {
     };
     let mut wrongs = world.live();
     let ledger = world.ledger();
-    let verdict = judge::judge(&world.meta, &ledger);
+    let verdict = judge::judge(&world.meta, &world.operator, &ledger);
     wrongs.extend(verdict.wrongs);
     ledger.close();
     for end in ["", "-wal", "-shm"] {
@@ -151,6 +159,7 @@ fn config(fate: &Fate, file: &Path, folder: &Path) -> Config {
     config.media.url = folder.join("media").display().to_string();
     config.meta.app_secret = Secret::new(SECRET);
     config.meta.verify_token = Secret::new("verify");
+    config.api_key = Secret::new(operator::KEY);
     config.meta.graph_url = "http://127.0.0.1:9".to_owned();
     config.limits.ambiguous_grace = Duration::from_mins(2);
     config.limits.turn_attempts = 12;
@@ -190,6 +199,7 @@ impl World<'_> {
                 End::Died => {
                     self.deaths += 1;
                     self.meta.lose_the_program();
+                    self.operator.lose_the_program();
                 }
                 End::AtRest => return Vec::new(),
                 End::Restless(what) => return vec![what],
@@ -255,8 +265,9 @@ impl World<'_> {
     /// Something happens.
     async fn step(&mut self, door: Option<&Door>) {
         match self.fate.throw(|dice| dice.below(100)) {
-            0..25 => self.write(),
-            25..55 => self.deliver(door),
+            0..22 => self.write(),
+            22..27 => self.operator.step(&self.meta, door),
+            27..55 => self.deliver(door),
             55..80 => {
                 if !self.fate.let_one_go() {
                     self.deliver(door);
@@ -288,7 +299,8 @@ impl World<'_> {
         }
         let person = self.fate.throw(|dice| *dice.pick(&able));
         let number = self.written[person];
-        self.meta.write(person, number, &self.script.0[person][number]);
+        let (text, shown) = &self.script.0[person][number];
+        self.meta.write(person, number, text, *shown);
         self.written[person] += 1;
     }
 
@@ -319,7 +331,11 @@ impl World<'_> {
         let (number, body) = self.meta.post(parcels);
         self.fate.note(format_args!("webhook {number} is posted: {shown}"));
         let Some(door) = door else { return self.meta.answered(number, None) };
-        let (answer, meta) = (door(body), Arc::clone(&self.meta));
+        let request = test::TestRequest::post()
+            .uri(webhook::PATH)
+            .insert_header(("X-Hub-Signature-256", format!("sha256={}", sign(&body))))
+            .set_payload(body);
+        let (answer, meta) = (door(request), Arc::clone(&self.meta));
         spawn(async move {
             let status = answer.await;
             if !meta.has_lost_the_program() {
@@ -343,11 +359,12 @@ impl World<'_> {
         for _ in 0..LEAPS_MAX {
             rounds(ROUNDS_ALL).await;
             let open = self.meta.deliverable();
+            self.operator.insist(door);
             for some in open.chunks(MESSAGES_MAX) {
                 self.post(Some(door), some.to_vec());
                 rounds(ROUNDS_ALL).await;
             }
-            if self.meta.is_all_delivered() && ledger.left_over().is_empty() {
+            if self.meta.is_all_delivered() && self.operator.is_content() && ledger.left_over().is_empty() {
                 return self.look_at_what_is_left(core).await;
             }
             self.hand.advance(LEAP);
@@ -374,20 +391,13 @@ impl World<'_> {
 }
 
 async fn door(core: &Core, config: &Config) -> Door {
-    let door = core.door(config).unwrap();
+    let (door, api) = (core.door(config).unwrap(), core.api(config));
     let mount = move |config: &mut web::ServiceConfig| webhook::mount(config, door);
-    let service = Rc::new(test::init_service(HttpApp::new().configure(mount)).await);
-    Rc::new(move |body| {
+    let app = HttpApp::new().configure(mount).configure(api::configure(api));
+    let service = Rc::new(test::init_service(app).await);
+    Rc::new(move |request| {
         let service = Rc::clone(&service);
-        Box::pin(async move {
-            let signature = format!("sha256={}", sign(&body));
-            let request = test::TestRequest::post()
-                .uri(webhook::PATH)
-                .insert_header(("X-Hub-Signature-256", signature))
-                .set_payload(body)
-                .to_request();
-            test::call_service(&*service, request).await.status().as_u16()
-        })
+        Box::pin(async move { test::call_service(&*service, request.to_request()).await.status().as_u16() })
     })
 }
 
