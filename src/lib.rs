@@ -2,8 +2,8 @@
 //!
 //! The rooms, in floor order; imports run downward only (`docs/architecture.md` walks along the data):
 //! ground (`clock`, `domain`, `config`, `telemetry`) ← pure (`flow`, `meta`) ← adapters (`store`, `meta::client`,
-//! `connector`) ← workers (`conversation`, `sender`) ← `router` ← doors (`webhook`, `api`, `sandbox`) ← composition (`app`,
-//! `cli`).
+//! `connector`) ← workers (`template`, `conversation`, `media`, `sender`) ← `router` ← doors (`webhook`, `api`,
+//! `sandbox`) ← composition (`app`, `cli`).
 
 pub mod api;
 pub mod app;
@@ -21,4 +21,5 @@ pub mod sandbox;
 pub mod sender;
 pub mod store;
 pub mod telemetry;
+pub mod template;
 pub mod webhook;

@@ -8,12 +8,14 @@ use switchboard::flow::{Flow, StateKind};
 const README: &str = include_str!("../README.md");
 const FLOWS: &str = include_str!("../docs/flows.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("README.md", README),
     ("docs/flows.md", FLOWS),
     ("docs/configuration.md", CONFIGURATION),
     ("docs/architecture.md", include_str!("../docs/architecture.md")),
+    ("docs/templates.md", include_str!("../docs/templates.md")),
     ("docs/CHANGELOG.md", include_str!("../docs/CHANGELOG.md")),
+    ("docs/api.md", include_str!("../docs/api.md")),
 ];
 
 /// The fenced blocks of a language, each with the line on which it begins.

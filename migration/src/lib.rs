@@ -14,6 +14,8 @@ mod m20261124_000004_media;
 mod m20261124_000006_consent;
 mod m20261124_000007_identity;
 mod m20261126_000008_outcome;
+mod m20261126_000009_template;
+mod m20261126_000011_keys;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000006_consent::Migration),
             Box::new(m20261124_000007_identity::Migration),
             Box::new(m20261126_000008_outcome::Migration),
+            Box::new(m20261126_000009_template::Migration),
+            Box::new(m20261126_000011_keys::Migration),
         ]
     }
 }

@@ -1,15 +1,13 @@
 //! From a client's wish to an accepted event, once per idempotency key.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
-use crate::domain::delivery::Refusal;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
-use crate::domain::outbound::{self, Fields, Priority};
+use crate::domain::outbound::Priority;
 use crate::store::read::StoredEvent;
 use crate::store::{Incoming, IncomingBody, Store, Target};
 
@@ -46,7 +44,7 @@ pub(super) async fn accept_unless(
     target: Target,
     command: Command,
     key: Option<IdempotencyKey>,
-    refusal: Option<Refusal>,
+    refusal: Option<Problem>,
 ) -> Result<Receipt, Problem> {
     let dedupe_key =
         key.as_ref().map_or_else(|| format!("c:{}", store.ids().next()), IdempotencyKey::dedupe_key);
@@ -58,14 +56,13 @@ pub(super) async fn accept_unless(
         return earlier(&event, &payload);
     }
     if let Some(refusal) = refusal {
-        return Err(Problem::withheld(refusal));
+        return Err(refusal);
+    }
+    if matches!(payload.command, Command::Send { .. }) && !store.may_queue() {
+        return Err(Problem::queue_full());
     }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
-    let incoming = Incoming {
-        dedupe_key: dedupe_key.clone(),
-        payload: serde_json::to_string(&payload).map_err(|error| Problem::internal(&error.to_string()))?,
-        body: IncomingBody::Command { target, command: payload.command.clone() },
-    };
+    let incoming = incoming(&dedupe_key, target, &payload)?;
     let accepted = store.accept(vec![incoming], room).await?;
     match accepted.first() {
         Some(accepted) if accepted.duplicate => match store.find_event(&dedupe_key).await? {
@@ -85,22 +82,14 @@ pub(super) struct Asked {
 }
 
 /// Accepts all of these in one commit. Of those that were given before, the command is the earlier one.
-pub(super) async fn accept_all(
-    store: &Store,
-    asked: Vec<Asked>,
-) -> Result<Vec<(Command, EventId, ConversationId)>, Problem> {
+pub(super) async fn accept_all(store: &Store, asked: Vec<Asked>) -> Result<Vec<Receipt>, Problem> {
     let room = store.reserve(asked.len()).ok_or_else(Problem::busy)?;
-    let mut incoming = Vec::with_capacity(asked.len());
+    let mut wanted = Vec::with_capacity(asked.len());
     for Asked { dedupe_key, target, command } in &asked {
         let payload = Payload { request: request(target, command), command: command.clone() };
-        incoming.push(Incoming {
-            dedupe_key: dedupe_key.clone(),
-            payload: serde_json::to_string(&payload)
-                .map_err(|error| Problem::internal(&error.to_string()))?,
-            body: IncomingBody::Command { target: target.clone(), command: payload.command },
-        });
+        wanted.push(incoming(dedupe_key, target.clone(), &payload)?);
     }
-    let accepted = store.accept(incoming, room).await?;
+    let accepted = store.accept(wanted, room).await?;
     let mut receipts = Vec::with_capacity(asked.len());
     for (asked, accepted) in asked.into_iter().zip(accepted) {
         let (command, event, conversation) = if accepted.duplicate {
@@ -110,25 +99,18 @@ pub(super) async fn accept_all(
         } else {
             (asked.command, accepted.id, accepted.conversation)
         };
-        let receipt = receipt(command, event, conversation)?;
-        receipts.push((receipt.command, receipt.event, receipt.conversation));
+        receipts.push(receipt(command, event, conversation)?);
     }
     Ok(receipts)
 }
 
-/// The fields of a JSON object, or none where there is no body.
-pub(super) fn fields(body: &[u8]) -> Result<Fields, Problem> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Fields::new(serde_json::Map::new()));
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Null) => Ok(Fields::new(serde_json::Map::new())),
-        Ok(Value::Object(fields)) => Ok(Fields::new(fields)),
-        Ok(other) => {
-            Err(Problem::body(format!("the body has to be a JSON object, not {}", outbound::kind(&other))))
-        }
-        Err(error) => Err(Problem::malformed(format!("the body is not JSON: {error}"))),
-    }
+/// The command as it is accepted under this key.
+fn incoming(dedupe_key: &str, target: Target, payload: &Payload) -> Result<Incoming, Problem> {
+    Ok(Incoming {
+        dedupe_key: dedupe_key.to_owned(),
+        payload: serde_json::to_string(payload).map_err(|error| Problem::internal(&error.to_string()))?,
+        body: IncomingBody::Command { target, command: payload.command.clone() },
+    })
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {

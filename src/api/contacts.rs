@@ -1,20 +1,28 @@
 //! `GET /api/whatsapp/contacts` and `/contacts/{id}`, and what an operator can say of a person's wishes: `POST …/opt-out` and
 //! `…/opt-in`, `{"scope": "all"}` or `{"scope": "marketing"}`.
 
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use utoipa::ToSchema;
 
-use super::command;
-use super::page::Window;
+use super::body::{self, Raw};
+use super::named;
+use super::openapi::words::{ConsentScopeText, ContactIdText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::ContactView;
 use crate::domain::consent::{By, Change, Scope};
-use crate::domain::ids::ContactId;
 use crate::store::Store;
 use crate::store::read::StoredContact;
 
-/// Handler: a page of people, newest first.
+/// A page of the people who wrote or were written to, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/contacts",
+    params(PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<ContactView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor"])?;
     let window = Window::of("contacts", &params)?;
@@ -22,7 +30,13 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, ContactView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: one person; where they turned out to be another one, that one.
+/// One person; where they turned out to be another one, that one.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/contacts/{id}",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    responses((status = 200, description = "The person.", body = ContactView))
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -33,21 +47,48 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(ContactView::from(row)))
 }
 
-/// Handler: the person gets no more messages, or no more marketing.
+/// What a person's wish is about.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct ConsentRequest {
+    /// All messages, which is meant when it is left out, or those of marketing alone.
+    #[schema(value_type = Option<ConsentScopeText>)]
+    scope: Option<String>,
+}
+
+/// Opts a person out: they get no more messages, or no more marketing.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/contacts/{id}/opt-out",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    request_body(content = Option<ConsentRequest>, example = json!({"scope": "all"})),
+    responses((status = 200, description = "The person, as they are from here on.", body = ContactView))
+)]
 pub(super) async fn opt_out(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     change(&request, &id, &body, &store, true).await
 }
 
-/// Handler: the person gets messages again, or marketing again.
+/// Opts a person in again, to all messages or to marketing.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/contacts/{id}/opt-in",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    request_body(content = Option<ConsentRequest>, example = json!({"scope": "marketing"})),
+    responses((status = 200, description = "The person, as they are from here on.", body = ContactView))
+)]
 pub(super) async fn opt_in(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     change(&request, &id, &body, &store, false).await
@@ -62,7 +103,7 @@ async fn change(
     opted_out: bool,
 ) -> Result<HttpResponse, Problem> {
     Params::of(request, &[])?;
-    let mut fields = command::fields(body)?;
+    let mut fields = body::perhaps(body)?;
     let scope = match fields.optional_text("scope")?.as_deref() {
         None | Some("all") => Scope::All,
         Some("marketing") => Scope::Marketing,
@@ -77,7 +118,5 @@ async fn change(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredContact, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no contact `{id}`"));
-    let known: ContactId = id.parse().map_err(|_| unknown())?;
-    store.find_contact(known).await?.ok_or_else(unknown)
+    named::find("contact", id, async |id| store.find_contact(id).await).await
 }

@@ -2,16 +2,20 @@
 //! `…/release`, `…/reset`.
 
 use actix_web::http::header::LOCATION;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::body::{self, Raw};
 use super::command;
-use super::idempotency::IdempotencyKey;
-use super::page::Window;
+use super::idempotency::{IdempotencyHeader, IdempotencyKey};
+use super::named;
+use super::openapi::words::{ConversationIdText, EventIdText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::ConversationView;
+use super::view::{ConversationView, Time};
 use crate::clock::{HOUR, Millis, SECOND};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
@@ -22,21 +26,35 @@ use crate::store::{Store, Target};
 /// The longest hand-off that ends by itself.
 const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
 
-#[derive(Serialize)]
+/// Something that was asked of a conversation: it is on disk, and takes its turn.
+#[derive(Serialize, ToSchema)]
 struct Asked {
+    /// The event that it was accepted as.
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(examples("accepted"))]
     status: &'static str,
 }
 
 /// Where a conversation went.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Moved {
+    #[schema(value_type = ConversationIdText)]
     id: ConversationId,
+    /// The conversation that it became part of.
+    #[schema(value_type = ConversationIdText)]
     merged_into: ConversationId,
 }
 
-/// Handler: a page of conversations, the newest begun first.
+/// A page of conversations, the newest begun first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations",
+    params(PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<ConversationView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor"])?;
     let window = Window::of("conversations", &params)?;
@@ -44,7 +62,21 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, ConversationView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: one conversation; 308 where it became part of another one.
+/// One conversation, with where it stands.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations/{id}",
+    params(("id" = ConversationIdText, Path, description = "The conversation.")),
+    responses(
+        (status = 200, description = "The conversation.", body = ConversationView),
+        (
+            status = 308,
+            description = "It became part of another one, because both were with the same person.",
+            body = Moved,
+            headers(("Location" = String, description = "Where that one is."))
+        )
+    )
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -60,15 +92,41 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(ConversationView::from(row)))
 }
 
-/// Handler: a person takes over, until the time in `{"until": "2027-01-31T18:00:00Z"}` or for `{"for_seconds": 7200}`; without
-/// either, until it is released.
+/// For how long a person takes over.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct HandOffRequest {
+    /// Until then, 1 second to 30 days from now.
+    #[schema(value_type = Option<Time>)]
+    until: Option<String>,
+    /// So long, in place of `until`.
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    for_seconds: Option<i64>,
+}
+
+const _: () = assert!(HAND_OFF_MAX == 2_592_000 * SECOND, "the document says so");
+
+/// Hands a conversation off: a person takes over, and the bot is silent until the time that is given or else until it is
+/// released.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/handoff",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    request_body(content = Option<HandOffRequest>, example = json!({"for_seconds": 7200})),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn hand_off(
     request: HttpRequest,
     id: Path<String>,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
-    let mut fields = command::fields(&body)?;
+    Params::of(&request, &[])?;
+    let mut fields = body::perhaps(&body)?;
     let until = until(&mut fields, store.clock().now())?;
     fields.finish()?;
     ask(&request, &id, &store, Command::HandOff { until }).await
@@ -97,7 +155,13 @@ fn until(fields: &mut Fields, now: Millis) -> Result<Option<Millis>, Problem> {
     Err(Problem::field(field, format!("`{field}` has to end the hand-off 1 second to 30 days from now")))
 }
 
-/// Handler: the bot answers again.
+/// Releases a conversation: the bot answers again.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/release",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn release(
     request: HttpRequest,
     id: Path<String>,
@@ -106,7 +170,13 @@ pub(super) async fn release(
     ask(&request, &id, &store, Command::Release).await
 }
 
-/// Handler: the conversation starts afresh.
+/// Resets a conversation: it forgets where it stood and starts afresh.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/conversations/{id}/reset",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), IdempotencyHeader),
+    responses((status = 202, description = "It is on disk and takes its turn.", body = Asked))
+)]
 pub(super) async fn reset(
     request: HttpRequest,
     id: Path<String>,
@@ -131,8 +201,9 @@ async fn ask(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no conversation `{id}`"));
-    let known: ConversationId = id.parse().map_err(|_| unknown())?;
-    let rows = store.list_conversations(Some(known), Page { before: None, limit: 1 }).await?;
-    rows.into_iter().next().ok_or_else(unknown)
+    let read = async |id| {
+        let rows = store.list_conversations(Some(id), Page { before: None, limit: 1 }).await?;
+        Ok(rows.into_iter().next())
+    };
+    named::find("conversation", id, read).await
 }

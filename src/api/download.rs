@@ -7,11 +7,12 @@ use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition,
-    DispositionParam, DispositionType, ETAG, ExtendedValue, RANGE,
+    DispositionParam, DispositionType, ETAG, ExtendedValue, HeaderValue, RANGE,
 };
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use futures_util::TryStreamExt as _;
 
+use super::problem::Problem;
 use crate::media::types::{ending, is_mime_type};
 use crate::media::vault::Bytes;
 use crate::store::StoredMedia;
@@ -40,7 +41,11 @@ pub(super) fn range(request: &HttpRequest, size: u64) -> Result<Option<Range<u64
 
 /// 416, with the size that there is.
 pub(super) fn unsatisfiable(size: u64) -> HttpResponse {
-    HttpResponse::RangeNotSatisfiable().insert_header((CONTENT_RANGE, format!("bytes */{size}"))).finish()
+    let problem = Problem::range(format!("the file has {size} bytes, and the range begins behind them"));
+    let mut answer = problem.error_response();
+    let there = HeaderValue::from_str(&format!("bytes */{size}")).expect("letters and digits");
+    answer.headers_mut().insert(CONTENT_RANGE, there);
+    answer
 }
 
 /// The answer that carries `bytes`, which are `range` of the file's `size` bytes.

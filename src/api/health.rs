@@ -1,17 +1,18 @@
 //! `GET /api/whatsapp/health`: for load balancers and people, without a key.
 //!
-//! `ok`; `degraded` (200) while a number is paused, because its conversations wait but nothing is lost; `unavailable`
-//! (503) when the database cannot be read, because then nothing can be accepted.
+//! `ok`; `degraded` (200) while a number is paused, because its conversations wait but nothing is lost (that one is only slowed
+//! is told beside it); `unavailable` (503) when the database cannot be read, because then nothing can be accepted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Number;
+use super::numbers::{NumberView, Teller, shown};
 use super::params::Params;
 use super::problem::Problem;
 use super::stats::Queue;
@@ -23,24 +24,10 @@ use crate::store::read::Backlog;
 /// How long the database may take to answer before it counts as unreadable.
 const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// How a number of ours fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberHealth {
-    /// Which.
-    pub phone_number_id: String,
-    /// Why nothing leaves from it, if so.
-    pub paused: Option<String>,
-    /// Messages that wait to leave from it.
-    pub waiting: usize,
-}
-
-/// Tells how the numbers fare right now. It is asked at every health request, so it has to be quick.
-pub type HealthOfNumbers = Arc<Teller>;
-
-type Teller = dyn Fn() -> Vec<NumberHealth> + Send + Sync;
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Health {
+    /// `ok`; `degraded` while a number is paused; `unavailable` when the database cannot be read or written.
+    #[schema(examples("ok"))]
     status: &'static str,
     database: Database,
     unfinished_events: i64,
@@ -50,22 +37,23 @@ struct Health {
     numbers: Vec<NumberView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Database {
+    /// `sqlite` or `postgres`.
+    #[schema(examples("sqlite"))]
     engine: &'static str,
     ok: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct NumberView {
-    phone_number_id: String,
-    display_phone_number: Option<String>,
-    status: &'static str,
-    reason: Option<String>,
-    waiting: usize,
-}
-
-/// Handler: how it goes.
+/// How it goes. The one endpoint that needs no key: it is for load balancers.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/health",
+    responses(
+        (status = 200, description = "It runs, though a number may be paused.", body = Health),
+        (status = 503, description = "The database cannot be read or written: nothing can be accepted.", body = Health)
+    )
+)]
 pub(super) async fn health(
     request: HttpRequest,
     store: Data<Store>,
@@ -84,11 +72,11 @@ pub(super) async fn health(
             None
         }
     };
-    let numbers = shown(&numbers, teller());
+    let now = store.clock().now();
+    let numbers = shown(&numbers, teller(), now);
     // The last transaction tells what reads cannot: a full disk, a primary that became read-only.
     let database_ok = backlog.is_some() && store.is_writing();
     let (code, status) = verdict(database_ok, &numbers);
-    let now = store.clock().now();
     let health = Health {
         status,
         database: Database { engine: store.engine(), ok: database_ok },
@@ -108,25 +96,9 @@ fn oldest_unfinished(backlog: &Backlog, now: Millis) -> Option<f64> {
 fn verdict(database_ok: bool, numbers: &[NumberView]) -> (StatusCode, &'static str) {
     if !database_ok {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    } else if numbers.iter().any(|number| number.reason.is_some()) {
+    } else if numbers.iter().any(NumberView::is_paused) {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")
     }
-}
-
-/// Our numbers with what is known of each; one of which nothing is told has nothing to complain of.
-fn shown(numbers: &[Number], told: Vec<NumberHealth>) -> Vec<NumberView> {
-    let view = |number: &Number| {
-        let told = told.iter().find(|told| told.phone_number_id == number.phone_number_id);
-        let reason = told.and_then(|told| told.paused.clone());
-        NumberView {
-            phone_number_id: number.phone_number_id.clone(),
-            display_phone_number: number.display.clone(),
-            status: if reason.is_some() { "paused" } else { "ok" },
-            reason,
-            waiting: told.map_or(0, |told| told.waiting),
-        }
-    };
-    numbers.iter().map(view).collect()
 }

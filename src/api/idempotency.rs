@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a client that did not see the answer asks again with the same key, and it happens once.
 
 use actix_web::HttpRequest;
+use utoipa::IntoParams;
 
 use super::digest::fingerprint;
 use super::problem::Problem;
@@ -9,6 +10,23 @@ use super::problem::Problem;
 pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Characters in a key, at the most.
 const KEY_MAX: usize = 255;
+
+/// The header, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document; the header is read by itself")]
+pub(super) struct IdempotencyHeader {
+    /// The client's own name for this request. Asked again with the same one, the answer is that of the first time, and
+    /// nothing happens twice.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "order-4711"
+    )]
+    key: Option<String>,
+}
 
 /// A client's own name for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,39 +1,65 @@
 //! `GET` and `POST /api/whatsapp/media`, `/media/{id}`, `/media/{id}/content` and `POST /media/{id}/fetch`.
 
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
-use actix_web::web::{self, Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse, Resource, guard};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
+use utoipa::IntoParams;
 
 use super::download;
-use super::page::Window;
+use super::named;
+use super::openapi::Bytes;
+use super::openapi::words::{DirectionText, MediaIdText, MediaStateText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
-use super::problem::{self, Problem};
+use super::problem::Problem;
 use super::view::MediaView;
-use crate::domain::ids::MediaId;
 use crate::media::library::{Gift, Library, Refused};
 use crate::media::vault::VaultError;
 use crate::store::{MediaFilter, MediaState, Store, StoredMedia};
 
 const PARAMS: [&str; 6] = ["direction", "state", "type", "sha256", "limit", "cursor"];
 
-/// The list of files, to which one can be added.
-pub(super) fn collection(path: &str) -> Resource {
-    web::resource(path)
-        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(list))
-        .route(web::post().to(give))
-        .default_service(web::to(|| async { problem::wrong_method("GET, HEAD, POST") }))
+/// Which files.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct MediaQuery {
+    /// Sent by people (`in`) or given to us to be sent.
+    #[param(value_type = Option<DirectionText>)]
+    direction: Option<String>,
+    /// That have come so far.
+    #[param(value_type = Option<MediaStateText>)]
+    state: Option<String>,
+    /// Of this kind: `image`, `video`, `audio`, `document` or `sticker`.
+    #[param(min_length = 1, example = "image")]
+    r#type: Option<String>,
+    /// With this content.
+    #[param(pattern = "^[0-9a-fA-F]{64}$")]
+    sha256: Option<String>,
 }
 
-/// Handler: a page of files, newest first.
-async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+/// A page of files of both directions, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/media",
+    params(MediaQuery, PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<MediaView>))
+)]
+pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("media", &params)?;
     let rows = store.list_media(filter(&params)?, window.page()).await?;
     Ok(window.answer::<_, MediaView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: one file, without its content.
+/// One file, without its content.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/media/{id}",
+    params(("id" = MediaIdText, Path, description = "The file.")),
+    responses((status = 200, description = "The file.", body = MediaView))
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -43,7 +69,18 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(MediaView::from(find(&store, &id).await?)))
 }
 
-/// Handler: the content of a file, or a range of it.
+/// The content of a file, as a download, or a range of it (`Range`, one at a time).
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/media/{id}/content",
+    params(("id" = MediaIdText, Path, description = "The file.")),
+    responses(
+        (status = 200, description = "The whole content.", body = inline(Bytes), content_type = "*/*"),
+        (status = 206, description = "The range that was asked for.", body = inline(Bytes), content_type = "*/*"),
+        (status = 409, description = "The content is not there (yet)."),
+        (status = 416, description = "The range begins behind the end.")
+    )
+)]
 pub(super) async fn content(
     request: HttpRequest,
     id: Path<String>,
@@ -62,8 +99,23 @@ pub(super) async fn content(
     Ok(download::answer(&file, size, range, bytes))
 }
 
-/// Handler: takes a file that is to be sent: 201, or 200 for one that is there already.
-async fn give(
+/// Takes a file that is to be sent. The body is the file, `Content-Type` its type.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/media",
+    params(("filename" = Option<String>, Query, min_length = 1, description = "The name of the file.", example = "offer.pdf")),
+    request_body(
+        description = "The file as it is, with its own type as `Content-Type`.",
+        content((inline(Bytes) = "application/octet-stream"), (inline(Bytes) = "image/jpeg"), (inline(Bytes) = "application/pdf"))
+    ),
+    responses(
+        (status = 200, description = "The same file is there already.", body = MediaView,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 201, description = "It is kept.", body = MediaView,
+            headers(("Location" = String, description = "Where it is.")))
+    )
+)]
+pub(super) async fn give(
     request: HttpRequest,
     body: Payload,
     store: Data<Store>,
@@ -94,7 +146,16 @@ async fn pour(mut body: Payload, gift: &mut Gift) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Handler: 202 once a file that was given up is wanted again.
+/// Fetches a file from Meta again that was given up.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/media/{id}/fetch",
+    params(("id" = MediaIdText, Path, description = "The file.")),
+    responses(
+        (status = 202, description = "It is wanted again.", body = MediaView),
+        (status = 409, description = "It was not given up.")
+    )
+)]
 pub(super) async fn fetch(
     request: HttpRequest,
     id: Path<String>,
@@ -113,9 +174,7 @@ pub(super) async fn fetch(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredMedia, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no file `{id}`"));
-    let known: MediaId = id.parse().map_err(|_| unknown())?;
-    store.find_media(known).await?.ok_or_else(unknown)
+    named::find("file", id, async |id| store.find_media(id).await).await
 }
 
 fn missing(file: &StoredMedia) -> String {

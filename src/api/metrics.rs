@@ -16,8 +16,18 @@ use crate::telemetry::{CONTENT_TYPE, Metrics};
 /// The route under which requests are counted that no route matched.
 const NO_ROUTE: &str = "none";
 
-/// Handler: the metrics in OpenMetrics text. They are shown even when the database cannot be read: that is when they are
-/// needed most.
+/// The metrics in OpenMetrics text, for Prometheus. They are shown even when the database cannot be read: that is when they
+/// are needed most.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((
+        status = 200,
+        description = "The metrics.",
+        body = String,
+        content_type = "application/openmetrics-text"
+    ))
+)]
 pub(super) async fn show(
     request: HttpRequest,
     store: Data<Store>,
@@ -32,8 +42,7 @@ pub(super) async fn show(
 }
 
 fn refresh(metrics: &Metrics, backlog: &Backlog, store: &Store) {
-    let waiting: i64 =
-        backlog.by_state.iter().filter(|(state, _)| *state != "dead").map(|(_, rows)| rows).sum();
+    let waiting = backlog.waiting();
     let oldest = backlog.oldest_at.map_or(0.0, |at| age_seconds(store.clock().now(), at));
     metrics.queue(waiting, oldest);
     metrics.ambiguous_sends(backlog.by_state.get("ambiguous").copied().unwrap_or(0));

@@ -3,6 +3,7 @@
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::cursor;
 use super::params::Params;
@@ -22,11 +23,31 @@ pub(super) struct Window {
     limit: usize,
 }
 
-#[derive(Serialize)]
-struct Body<View> {
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page)]
+pub(super) struct Paged<View> {
+    /// The rows, newest first.
     data: Vec<View>,
+    /// For the parameter `cursor` of the next request; `null` on the last page. Opaque, and good for this list alone.
+    #[schema(examples("1001a1f0c3e5b7000c0ffee12"))]
     next_cursor: Option<String>,
 }
+
+/// Which part of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+pub(super) struct PageQuery {
+    /// Rows in the page, at the most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before, unchanged.
+    #[param(min_length = 1)]
+    cursor: Option<String>,
+}
+
+const _: () = assert!(PAGE_DEFAULT == 50 && PAGE_MAX == 200, "the document says so");
 
 impl Window {
     /// What `limit` and `cursor` among `params` ask of `list`.
@@ -67,6 +88,6 @@ impl Window {
             response.insert_header((LINK, format!("<{next}>; rel=\"next\"")));
         }
         let data: Vec<View> = rows.into_iter().map(View::from).collect();
-        response.json(Body { data, next_cursor })
+        response.json(Paged { data, next_cursor })
     }
 }

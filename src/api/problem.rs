@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::BODY_MAX_BYTES;
 use crate::domain::delivery::Refusal;
@@ -15,7 +16,7 @@ use crate::domain::outbound::Invalid;
 use crate::store;
 
 /// The media type of a problem (RFC 9457, 3).
-const CONTENT_TYPE: &str = "application/problem+json";
+pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with. It names a kind and leads nowhere.
 const TYPE_PREFIX: &str = "urn:switchboard:problem:";
 /// Seconds after which a client that was turned away for want of room may ask again.
@@ -25,12 +26,15 @@ const RETRY_AFTER_SECONDS: u32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Unauthorized,
+    Forbidden,
+    TooManyRequests,
     UnknownPath,
     NotFound,
-    WrongMethod { allow: &'static str },
+    WrongMethod,
     Malformed,
     BadParameter,
     BadHeader,
+    BadRange,
     TooLarge,
     MediaType,
     InvalidField,
@@ -43,18 +47,47 @@ enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 19] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::TooManyRequests,
+        Self::UnknownPath,
+        Self::NotFound,
+        Self::WrongMethod,
+        Self::Malformed,
+        Self::BadParameter,
+        Self::BadHeader,
+        Self::BadRange,
+        Self::TooLarge,
+        Self::MediaType,
+        Self::InvalidField,
+        Self::KeyReused,
+        Self::Conflict,
+        Self::WindowClosed,
+        Self::OptedOut,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The error table: status, the end of `type`, title.
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This API key may not do that"),
+            Self::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests with this API key")
+            }
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown_path", "There is nothing at this path"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
-            Self::WrongMethod { .. } => {
+            Self::WrongMethod => {
                 (StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "This method is not allowed here")
             }
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
             Self::BadParameter => (StatusCode::BAD_REQUEST, "bad_parameter", "A query parameter is wrong"),
             Self::BadHeader => (StatusCode::BAD_REQUEST, "bad_header", "A header is wrong"),
+            Self::BadRange => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, "bad_range", "The range is not in the file")
+            }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large"),
             Self::MediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -85,25 +118,67 @@ pub struct Problem {
     field: Option<String>,
     /// What was there, and what is allowed.
     measure: Option<(usize, usize)>,
+    /// The methods that would have been right.
+    allow: Option<String>,
+    /// When it is worth asking again.
+    retry_after_seconds: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The end of a problem's `type`, in the answer's extensions: for who has to write down why something was refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slug(pub(super) &'static str);
+
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// The kind of problem; it names one and leads nowhere.
+    #[schema(examples("urn:switchboard:problem:invalid_field"))]
     r#type: String,
+    /// The kind in words.
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong, and what helps.
     detail: &'a str,
+    /// The field, parameter or header that is to blame.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// What was there, in characters, entries or bytes, where there is a limit.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<usize>,
+    /// What is allowed.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
 }
 
+/// For the document: what a status means here, with an example of each kind that has it.
+pub(super) fn kinds_of(status: u16) -> Vec<(&'static str, serde_json::Value)> {
+    let example = |kind: &Kind| {
+        let (code, slug, title) = kind.row();
+        let detail = "what is wrong here, and what helps";
+        let shown = serde_json::json!({
+            "type": format!("{TYPE_PREFIX}{slug}"), "title": title, "status": code.as_u16(), "detail": detail,
+        });
+        (code.as_u16() == status).then_some((slug, shown))
+    };
+    Kind::ALL.iter().filter_map(example).collect()
+}
+
 impl Problem {
     fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), field: None, measure: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            measure: None,
+            allow: None,
+            retry_after_seconds: (kind == Kind::Unavailable).then_some(RETRY_AFTER_SECONDS),
+        }
     }
 
     fn about(field: impl Into<String>, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -113,6 +188,25 @@ impl Problem {
     /// No valid key.
     pub(super) fn unauthorized(detail: &'static str) -> Self {
         Self::new(Kind::Unauthorized, detail)
+    }
+
+    /// The key is good, but not for this.
+    pub(super) fn forbidden(detail: String) -> Self {
+        Self::new(Kind::Forbidden, detail)
+    }
+
+    /// The key was used too often; it is good again in so many seconds.
+    pub(super) fn too_many_requests(seconds: u32) -> Self {
+        Self::later(seconds, "this API key makes more requests than it may; wait for `Retry-After` seconds")
+    }
+
+    /// Too many keys were tried that are not known.
+    pub(super) fn too_many_unknown_keys(seconds: u32) -> Self {
+        Self::later(seconds, "too many unknown API keys are being tried; wait for `Retry-After` seconds")
+    }
+
+    fn later(seconds: u32, detail: &'static str) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..Self::new(Kind::TooManyRequests, detail) }
     }
 
     /// The thing that `field` names does not exist.
@@ -174,6 +268,11 @@ impl Problem {
         Self::about("Content-Type", Kind::MediaType, detail)
     }
 
+    /// The range that is asked for is not there.
+    pub(super) fn range(detail: String) -> Self {
+        Self::about("Range", Kind::BadRange, detail)
+    }
+
     /// The body has more than `limit` bytes.
     pub(super) fn too_large(detail: String, limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -191,6 +290,14 @@ impl Problem {
         Self::new(
             Kind::Unavailable,
             "too many events wait for their turn; nothing was accepted, try again soon",
+        )
+    }
+
+    /// Too many messages wait already.
+    pub(super) fn queue_full() -> Self {
+        Self::new(
+            Kind::Unavailable,
+            "too many messages wait to leave (SWITCHBOARD_OUTBOUND_QUEUE); nothing was accepted, try again later",
         )
     }
 
@@ -215,13 +322,16 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let (status, slug, title) = self.kind.row();
         let mut response = HttpResponse::build(status);
-        match self.kind {
-            Kind::Unauthorized => _ = response.insert_header((WWW_AUTHENTICATE, "Bearer")),
-            Kind::WrongMethod { allow } => _ = response.insert_header((ALLOW, allow)),
-            Kind::Unavailable => _ = response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
-            _ => {}
+        if self.kind == Kind::Unauthorized {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
-        response.content_type(CONTENT_TYPE).json(Body {
+        if let Some(allow) = &self.allow {
+            response.insert_header((ALLOW, allow.as_str()));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        let mut response = response.content_type(CONTENT_TYPE).json(Body {
             r#type: format!("{TYPE_PREFIX}{slug}"),
             title,
             status: status.as_u16(),
@@ -229,7 +339,9 @@ impl ResponseError for Problem {
             field: self.field.as_deref(),
             length: self.measure.map(|(length, _)| length),
             limit: self.measure.map(|(_, limit)| limit),
-        })
+        });
+        response.extensions_mut().insert(Slug(slug));
+        response
     }
 }
 
@@ -280,8 +392,9 @@ pub(super) fn unknown_path() -> Problem {
 }
 
 /// Something is here, but not for this method.
-pub(super) fn wrong_method(allow: &'static str) -> Problem {
-    Problem::new(Kind::WrongMethod { allow }, format!("use {allow} here"))
+pub(super) fn wrong_method(allow: String) -> Problem {
+    let detail = format!("use {allow} here");
+    Problem { allow: Some(allow), ..Problem::new(Kind::WrongMethod, detail) }
 }
 
 impl actix_web::Responder for Problem {

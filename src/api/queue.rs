@@ -4,14 +4,17 @@
 //! A message is sent again as a new message in the place of the failed one, which keeps its failure and says by which one it
 //! was followed. Asked twice, it happens once.
 
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
-use super::command::{self, Asked};
+use super::body::{self, Raw};
+use super::command::{self, Asked, Receipt};
 use super::messages;
-use super::page::{PAGE_MAX, Window};
+use super::openapi::words::{ConversationIdText, EventIdText, MessageIdText, QueueStateText};
+use super::page::{PAGE_MAX, PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::QueuedView;
@@ -22,23 +25,79 @@ use crate::domain::window::Outside;
 use crate::store::read::{Page, QueueFilter, StoredMessage};
 use crate::store::{QueueState, Store, Target};
 
-#[derive(Serialize)]
+/// A failed message that is sent again.
+#[derive(Serialize, ToSchema)]
 struct SentAgain {
+    /// The new message.
+    #[schema(value_type = MessageIdText)]
     id: MessageId,
+    /// The failed one.
+    #[schema(value_type = MessageIdText)]
     resend_of: MessageId,
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(examples("queued"))]
     status: &'static str,
 }
 
 /// What was asked for many, and whether there are more of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Many {
+    /// The messages: where they are sent again, the new ones.
+    #[schema(value_type = Vec<MessageIdText>)]
     messages: Vec<MessageId>,
+    /// Whether there are more: ask again.
     more: bool,
 }
 
-/// Handler: a page of the queue, the newest message first.
+/// Which part of the queue.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct QueueQuery {
+    /// In this state; `dead` are those that failed.
+    #[param(value_type = Option<QueueStateText>)]
+    state: Option<String>,
+    /// From this number of ours.
+    #[param(min_length = 1)]
+    phone_number_id: Option<String>,
+    /// Of this conversation.
+    #[param(value_type = Option<ConversationIdText>)]
+    conversation: Option<String>,
+    /// Failed with this code: Meta's, or one of ours below zero.
+    #[param(example = 131_026)]
+    code: Option<i64>,
+}
+
+/// Which failed messages; with nothing given, all.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct ManyRequest {
+    /// From this number of ours.
+    phone_number_id: Option<String>,
+    /// Of this conversation.
+    #[schema(value_type = Option<ConversationIdText>)]
+    conversation: Option<String>,
+    /// Failed with this code: Meta's, or one of ours below zero.
+    code: Option<i64>,
+    /// So many at the most, the newest first.
+    #[schema(minimum = 1, maximum = 200)]
+    limit: Option<i64>,
+}
+
+/// A page of what waits to leave, is held, or has failed, the newest message first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/queue",
+    params(QueueQuery, PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<QueuedView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let known = ["state", "phone_number_id", "conversation", "code", "limit", "cursor"];
     let params = Params::of(&request, &known)?;
@@ -56,7 +115,16 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, QueuedView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: 202 once the wish to send this failed message again is on disk.
+/// Sends a failed message again, as a new one in its place.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/messages/{id}/resend",
+    params(("id" = MessageIdText, Path, description = "The failed message.")),
+    responses(
+        (status = 202, description = "It is on disk and takes its turn.", body = SentAgain),
+        (status = 409, description = "It has not failed, or was sent again or discarded already.")
+    )
+)]
 pub(super) async fn resend(
     request: HttpRequest,
     id: Path<String>,
@@ -75,8 +143,11 @@ pub(super) async fn resend(
     }
     let asked = again(&store, failed)?;
     let receipts = command::accept_all(&store, vec![asked]).await?;
-    let Some((Command::Send { message_id, resend_of: Some(resend_of), .. }, event, conversation)) =
-        receipts.into_iter().next()
+    let Some(Receipt {
+        command: Command::Send { message_id, resend_of: Some(resend_of), .. },
+        event,
+        conversation,
+    }) = receipts.into_iter().next()
     else {
         return Err(Problem::internal("the receipt of a resend is for something else"));
     };
@@ -90,7 +161,16 @@ pub(super) async fn resend(
     Ok(HttpResponse::Accepted().json(sent))
 }
 
-/// Handler: 200 once this message will not be sent any more.
+/// Discards a message: it will not be sent any more.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/messages/{id}/discard",
+    params(("id" = MessageIdText, Path, description = "The message.")),
+    responses(
+        (status = 200, description = "It is discarded.", body = Many),
+        (status = 409, description = "It is under way, or waits for nothing any more.")
+    )
+)]
 pub(super) async fn discard(
     request: HttpRequest,
     id: Path<String>,
@@ -106,10 +186,16 @@ pub(super) async fn discard(
     Ok(HttpResponse::Ok().json(Many { messages, more: false }))
 }
 
-/// Handler: 202 once the wishes to send these failed messages again are on disk.
+/// Sends many failed messages again, each as a new one in its place.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/queue/resend",
+    request_body(content = Option<ManyRequest>, example = json!({"code": -1, "limit": 100})),
+    responses((status = 202, description = "They are on disk and take their turn.", body = Many))
+)]
 pub(super) async fn resend_many(
     request: HttpRequest,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     let (found, more) = wanted(&request, &body, &store).await?;
@@ -122,7 +208,7 @@ pub(super) async fn resend_many(
     let receipts = command::accept_all(&store, asked).await?;
     let messages = receipts
         .into_iter()
-        .filter_map(|(command, ..)| match command {
+        .filter_map(|receipt| match receipt.command {
             Command::Send { message_id, .. } => Some(message_id),
             _ => None,
         })
@@ -130,10 +216,16 @@ pub(super) async fn resend_many(
     Ok(HttpResponse::Accepted().json(Many { messages, more }))
 }
 
-/// Handler: 200 once these failed messages are not shown as such any more.
+/// Discards many failed messages: they are not shown as such any more.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/queue/discard",
+    request_body(content = Option<ManyRequest>, example = json!({"code": 131_026})),
+    responses((status = 200, description = "They are discarded.", body = Many))
+)]
 pub(super) async fn discard_many(
     request: HttpRequest,
-    body: Bytes,
+    body: Raw,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     let (found, more) = wanted(&request, &body, &store).await?;
@@ -149,7 +241,7 @@ async fn wanted(
     store: &Store,
 ) -> Result<(Vec<MessageId>, bool), Problem> {
     Params::of(request, &[])?;
-    let mut fields = command::fields(body)?;
+    let mut fields = body::perhaps(body)?;
     let filter = QueueFilter {
         state: Some(QueueState::Dead),
         phone_number_id: fields.optional_text("phone_number_id")?,

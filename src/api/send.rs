@@ -1,15 +1,20 @@
 //! `POST /api/whatsapp/send`: `{"to": "+49…", "type": "text", "body": "…"}`.
 //!
-//! What could not leave now (the person has opted out, the window is closed) is refused at once, before anything is stored.
+//! What could not leave now (the person has opted out, the window is closed, the template is none that Meta would take) is
+//! refused at once, before anything is stored.
 //! It is judged again when it leaves.
 
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::body;
 use super::command;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyHeader, IdempotencyKey};
+use super::openapi::message::SendRequest;
+use super::openapi::words::{ConversationIdText, EventIdText, MessageIdText};
 use super::params::Params;
 use super::problem::Problem;
 use super::{Number, WindowMargin};
@@ -17,12 +22,13 @@ use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
-use crate::domain::outbound::{self, Fields, Message, Priority, Template};
+use crate::domain::outbound::{Message, Priority, Template};
 use crate::domain::window::{Outside, needs_window};
 use crate::store::{Store, Target};
+use crate::template::Book;
 
 /// Characters in `reply_to`, at the most. Meta's ids are opaque; those seen have fewer than 100.
-const WAMID_MAX: usize = 512;
+pub(super) const WAMID_MAX: usize = 512;
 
 /// What a client wants to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,37 +41,61 @@ struct Wanted {
     outside: Outside,
 }
 
-#[derive(Serialize)]
+/// A message that is to be sent: the wish is on disk, and takes its turn.
+#[derive(Serialize, ToSchema)]
 struct Queued {
+    /// The id of the message.
+    #[schema(value_type = MessageIdText)]
     id: MessageId,
+    /// The event that it was accepted as.
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(examples("queued"))]
     status: &'static str,
 }
 
-/// Handler: 202 once the wish is on disk.
+/// Sends a message to a person. It is answered once the wish is on disk; how far the message comes stands in
+/// `GET /api/whatsapp/messages/{id}`.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/send",
+    params(IdempotencyHeader),
+    request_body(content = SendRequest),
+    responses(
+        (status = 202, description = "It is on disk and takes its turn.", body = Queued),
+        (
+            status = 409,
+            description = "The person has opted out, or their 24-hour window is closed. Nothing was accepted."
+        )
+    )
+)]
 pub(super) async fn send(
     request: HttpRequest,
     body: Json<Value>,
     store: Data<Store>,
     numbers: Data<[Number]>,
     window: Data<WindowMargin>,
+    templates: Data<Book>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let key = IdempotencyKey::of(&request)?;
     let wanted = Wanted::read(body.into_inner(), &numbers)?;
+    let unfit = wanted.check(&templates).err();
+    let marketing = wanted.is_marketing(&templates);
     let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };
     let standing = store.standing(&target).await?;
     let leaving = Leaving {
         free_form: needs_window(&wanted.message),
-        marketing: false,
+        marketing,
         despite_opt_out: false,
         outside: &wanted.outside,
         consent: standing.consent,
         last_inbound_at: standing.last_inbound_at,
     };
-    let refusal = match leaving.judge(store.clock().now(), window.0) {
-        Passage::Refuse(refusal) | Passage::Skip(refusal) => Some(refusal),
+    let withheld = match leaving.judge(store.clock().now(), window.0) {
+        Passage::Refuse(refusal) | Passage::Skip(refusal) => Some(Problem::withheld(refusal)),
         Passage::Go | Passage::GoAs(_) | Passage::Hold => None,
     };
     let message_id = MessageId(store.ids().next());
@@ -77,7 +107,7 @@ pub(super) async fn send(
         outside: wanted.outside,
         resend_of: None,
     };
-    let receipt = command::accept_unless(&store, target, command, key, refusal).await?;
+    let receipt = command::accept_unless(&store, target, command, key, unfit.or(withheld)).await?;
     // A repeated request is told the id that its message was given the first time.
     let Command::Send { message_id: id, .. } = receipt.command else {
         return Err(Problem::internal("the receipt of a send is for something else"));
@@ -89,11 +119,7 @@ pub(super) async fn send(
 
 impl Wanted {
     fn read(body: Value, numbers: &[Number]) -> Result<Self, Problem> {
-        let Value::Object(body) = body else {
-            let detail = format!("the body has to be a JSON object, not {}", outbound::kind(&body));
-            return Err(Problem::body(detail));
-        };
-        let mut fields = Fields::new(body);
+        let mut fields = body::fields(body)?;
         let identity = person(fields.optional_text("to")?, fields.optional_text("user_id")?)?;
         let phone_number_id = number(fields.optional_text("phone_number_id")?, numbers)?;
         let reply_to = fields.optional_text("reply_to")?;
@@ -108,6 +134,19 @@ impl Wanted {
         let message = Message::read(&mut fields)?;
         fields.finish()?;
         Ok(Self { phone_number_id, identity, message, reply_to, priority, outside })
+    }
+
+    /// Refuses a template that Meta would refuse, also one that is to go in the message's place.
+    fn check(&self, templates: &Book) -> Result<(), Problem> {
+        let check = |message| templates.check(&self.phone_number_id, message).map_err(|(_, invalid)| invalid);
+        check(&self.message)?;
+        let Outside::Template(template) = &self.outside else { return Ok(()) };
+        Ok(check(template).map_err(|invalid| invalid.under("outside_window.template"))?)
+    }
+
+    /// Whether it, or what is to go in its place, is known to be marketing.
+    fn is_marketing(&self, templates: &Book) -> bool {
+        templates.is_marketing(&self.phone_number_id, &self.message, &self.outside)
     }
 }
 

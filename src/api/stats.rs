@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::params::Params;
 use super::problem::Problem;
@@ -15,7 +16,7 @@ use crate::store::read::{Backlog, Statistics};
 
 /// `messages`, `unique_contacts`, `response_time_ms` and `menu_options` are of the number asked for, or of all; the rest
 /// is of all.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Stats {
     phone_number_id: Option<String>,
     messages: Messages,
@@ -29,7 +30,8 @@ struct Stats {
     ambiguous_messages: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageCounts)]
 struct Messages {
     received: i64,
     sent: i64,
@@ -39,7 +41,7 @@ struct Messages {
 }
 
 /// From accepting what a person wrote to Meta's id of the reply.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ResponseTime {
     p50: Option<Millis>,
     p95: Option<Millis>,
@@ -47,7 +49,7 @@ struct ResponseTime {
     count: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MenuOption {
     state: String,
     option: String,
@@ -55,7 +57,7 @@ struct MenuOption {
 }
 
 /// What waits to be sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Queue {
     by_state: BTreeMap<String, i64>,
     oldest_age_seconds: Option<f64>,
@@ -70,7 +72,13 @@ impl Queue {
     }
 }
 
-/// Handler: the numbers.
+/// The counts of all time, of one number or of all, and what waits now.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/stats",
+    params(("phone_number_id" = Option<String>, Query, min_length = 1, description = "Of this number; else of all.")),
+    responses((status = 200, description = "The counts.", body = Stats))
+)]
 pub(super) async fn stats(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["phone_number_id"])?;
     let number = params.get("phone_number_id").map(str::to_owned);

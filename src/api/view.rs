@@ -4,20 +4,38 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::openapi::words::{
+    AliasKindText, ByText, ContactIdText, ConversationIdText, DirectionText, EventIdText, MediaIdText,
+    MediaStateText, MessageIdText, QueueStateText, StatusText,
+};
 
 use crate::clock::Millis;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::meta::failure::cause;
-use crate::store::read::{
-    QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredEvent, StoredMessage,
-};
+use crate::store::read::{QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredMessage};
 use crate::store::{MediaState, StoredMedia};
 
 /// A time as clients see it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time(Millis);
+pub(super) struct Time(pub(super) Millis);
+
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .examples(["2026-11-26T10:15:30.000Z"])
+            .into()
+    }
+}
+
+impl ToSchema for Time {}
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,29 +49,67 @@ pub(super) fn age_seconds(now: Millis, since: Millis) -> f64 {
     (now - since).max(0) as f64 / 1_000.0
 }
 
+/// Why a message did not go, in Meta's words.
+#[derive(ToSchema)]
+#[schema(as = Failure)]
+#[expect(dead_code, reason = "for the document: the domain's own type knows nothing of documents")]
+struct FailureShape {
+    /// Meta's error code; 0 when there is none, below 0 when the reason is ours.
+    #[schema(examples(131_026))]
+    code: i64,
+    title: String,
+    #[schema(nullable = false)]
+    details: Option<String>,
+    /// Meta's `fbtrace_id`.
+    #[schema(nullable = false)]
+    trace: Option<String>,
+}
+
 /// A message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub(super) struct MessageView {
+    #[schema(value_type = MessageIdText)]
     id: MessageId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
+    #[schema(value_type = ContactIdText)]
     contact_id: ContactId,
     phone_number_id: String,
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = DirectionText)]
     direction: String,
+    /// What kind of message: of those that can be sent, or what Meta calls it.
+    #[schema(examples("text"))]
     r#type: String,
+    /// The words in it: the text, a caption, the title of what was pressed.
+    #[schema(examples("Your order is ready."))]
     body: Option<String>,
+    /// All of it.
+    #[schema(value_type = Option<Object>)]
     content: Option<Value>,
     /// The file that the person sent.
     media: Option<FileView>,
+    /// Meta's id of it.
     wamid: Option<String>,
+    /// The `wamid` of the message that it answers to.
     reply_to: Option<String>,
+    #[schema(value_type = StatusText)]
     status: Status,
+    /// Why it did not go.
+    #[schema(value_type = Option<FailureShape>)]
     error: Option<Failure>,
     /// What is wrong and what helps, in a sentence.
     cause: Option<&'static str>,
     /// What Meta told of its price, as it came.
+    #[schema(value_type = Option<Object>)]
     pricing: Option<Value>,
+    /// The failed message in whose place it was sent.
+    #[schema(value_type = Option<MessageIdText>)]
     resend_of: Option<MessageId>,
+    /// The message that was sent in its place.
+    #[schema(value_type = Option<MessageIdText>)]
     resent_as: Option<MessageId>,
     created_at: Time,
     accepted_at: Option<Time>,
@@ -95,7 +151,7 @@ impl From<StoredMessage> for MessageView {
 }
 
 /// One message, with the attempts at it that did not end with Meta's id.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageWithAttempts {
     #[serde(flatten)]
     message: MessageView,
@@ -108,12 +164,17 @@ impl MessageWithAttempts {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// An attempt to send that did not end with Meta's id.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 struct AttemptView {
     at: Time,
+    /// What it ended with.
     outcome: String,
+    /// Meta's error code.
     code: Option<i64>,
     reason: String,
+    /// Meta's `fbtrace_id`.
     trace: Option<String>,
 }
 
@@ -125,19 +186,29 @@ impl From<StoredAttempt> for AttemptView {
 }
 
 /// A message in the queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueuedMessage)]
 pub(super) struct QueuedView {
+    #[schema(value_type = MessageIdText)]
     message_id: MessageId,
+    #[schema(value_type = ConversationIdText)]
     conversation_id: ConversationId,
     phone_number_id: String,
+    #[schema(value_type = QueueStateText)]
     state: &'static str,
+    #[schema(examples("text"))]
     r#type: String,
+    /// `reply` or `bulk`.
+    #[schema(examples("reply"))]
     priority: &'static str,
+    /// Attempts that failed.
     attempts: i32,
     /// When it is tried next; for one that is held, since when it is.
     due_at: Time,
     accepted_at: Time,
+    /// Why it is in this state.
     reason: Option<String>,
+    #[schema(value_type = Option<FailureShape>)]
     error: Option<Failure>,
     /// What is wrong and what helps, in a sentence.
     cause: Option<&'static str>,
@@ -163,11 +234,17 @@ impl From<QueuedMessage> for QueuedView {
 }
 
 /// A file, without its content.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Media)]
 pub(super) struct MediaView {
+    #[schema(value_type = MediaIdText)]
     id: MediaId,
+    #[schema(value_type = DirectionText)]
     direction: String,
+    /// `image`, `video`, `audio`, `document` or `sticker`.
+    #[schema(examples("image"))]
     r#type: String,
+    #[schema(value_type = MediaStateText)]
     state: &'static str,
     mime_type: Option<String>,
     filename: Option<String>,
@@ -176,6 +253,7 @@ pub(super) struct MediaView {
     /// Where its content is, once it is kept.
     content_url: Option<String>,
     /// The message that brought it.
+    #[schema(value_type = Option<MessageIdText>)]
     message_id: Option<MessageId>,
     phone_number_id: Option<String>,
     /// Meta's id under which it came.
@@ -216,9 +294,12 @@ fn content_url(id: MediaId) -> String {
 }
 
 /// The file in a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MediaOfMessage)]
 struct FileView {
+    #[schema(value_type = MediaIdText)]
     id: MediaId,
+    #[schema(value_type = MediaStateText)]
     state: &'static str,
     content_url: Option<String>,
 }
@@ -231,8 +312,9 @@ impl FileView {
 }
 
 /// Who a person is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Person {
+    #[schema(value_type = ContactIdText)]
     id: ContactId,
     wa_id: Option<String>,
     user_id: Option<String>,
@@ -249,21 +331,28 @@ impl Person {
 }
 
 /// A person, in the list of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Contact)]
 pub(super) struct ContactView {
     #[serde(flatten)]
     person: Person,
+    /// Since when they want no messages.
     opted_out_at: Option<Time>,
+    /// By whose word: the person's own, an operator's, or Meta's.
+    #[schema(value_type = Option<ByText>)]
     opted_out_by: Option<&'static str>,
     marketing_opted_out_at: Option<Time>,
+    #[schema(value_type = Option<ByText>)]
     marketing_opted_out_by: Option<&'static str>,
     created_at: Time,
     aliases: Vec<AliasView>,
 }
 
 /// One of the ids that lead to a person.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alias)]
 struct AliasView {
+    #[schema(value_type = AliasKindText)]
     kind: &'static str,
     id: String,
 }
@@ -287,8 +376,10 @@ impl From<StoredContact> for ContactView {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Conversation)]
 pub(super) struct ConversationView {
+    #[schema(value_type = ConversationIdText)]
     id: ConversationId,
     contact: Person,
     phone_number_id: String,
@@ -315,53 +406,6 @@ impl From<StoredConversation> for ConversationView {
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
         }
-    }
-}
-
-/// An accepted event, in the list of them: without its payload, which can be megabytes.
-#[derive(Debug, Serialize)]
-pub(super) struct EventView {
-    id: EventId,
-    r#type: String,
-    state: String,
-    reason: Option<String>,
-    conversation_id: Option<ConversationId>,
-    phone_number_id: Option<String>,
-    attempts: i32,
-    accepted_at: Time,
-    done_at: Option<Time>,
-}
-
-impl From<StoredEvent> for EventView {
-    fn from(row: StoredEvent) -> Self {
-        Self {
-            id: row.id,
-            r#type: row.kind,
-            state: row.state,
-            reason: row.reason,
-            conversation_id: row.conversation,
-            phone_number_id: row.phone_number_id,
-            attempts: row.attempts,
-            accepted_at: Time(row.accepted_at),
-            done_at: row.done_at.map(Time),
-        }
-    }
-}
-
-/// One accepted event, whole.
-#[derive(Debug, Serialize)]
-pub(super) struct EventWithPayload {
-    #[serde(flatten)]
-    event: EventView,
-    /// As it came: JSON where it is JSON, else its text.
-    payload: Value,
-}
-
-impl From<StoredEvent> for EventWithPayload {
-    fn from(mut row: StoredEvent) -> Self {
-        let text = std::mem::take(&mut row.payload);
-        let payload = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Self { event: row.into(), payload }
     }
 }
 

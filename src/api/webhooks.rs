@@ -4,26 +4,95 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::page::Window;
+use super::named;
+use super::openapi::words::{ConversationIdText, EventIdText, EventStateText};
+use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::{EventView, EventWithPayload};
+use super::view::Time;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::store::Store;
 use crate::store::read::{Page, StoredEvent};
 
 /// The states of an event.
-const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
+pub(super) const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
 
-#[derive(Serialize)]
+/// A quarantined event that waits for its turn again.
+#[derive(Serialize, ToSchema)]
 struct TakenUp {
+    #[schema(value_type = EventIdText)]
     event_id: EventId,
+    #[schema(value_type = Option<ConversationIdText>)]
     conversation_id: Option<ConversationId>,
+    #[schema(examples("accepted"))]
     status: &'static str,
 }
 
-/// Handler: a page of events, newest first.
+/// An accepted event, in the list of them: without its payload, which can be megabytes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+struct EventView {
+    #[schema(value_type = EventIdText)]
+    id: EventId,
+    /// `message`, `status`, `command`, `timer`, or the field of Meta's that it came in.
+    #[schema(examples("message"))]
+    r#type: String,
+    #[schema(value_type = EventStateText)]
+    state: String,
+    /// Why it is in this state.
+    reason: Option<String>,
+    #[schema(value_type = Option<ConversationIdText>)]
+    conversation_id: Option<ConversationId>,
+    phone_number_id: Option<String>,
+    attempts: i32,
+    accepted_at: Time,
+    done_at: Option<Time>,
+}
+
+impl From<StoredEvent> for EventView {
+    fn from(row: StoredEvent) -> Self {
+        Self {
+            id: row.id,
+            r#type: row.kind,
+            state: row.state,
+            reason: row.reason,
+            conversation_id: row.conversation,
+            phone_number_id: row.phone_number_id,
+            attempts: row.attempts,
+            accepted_at: Time(row.accepted_at),
+            done_at: row.done_at.map(Time),
+        }
+    }
+}
+
+/// One accepted event, whole.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventWithPayload {
+    #[serde(flatten)]
+    event: EventView,
+    /// As it came: JSON where it is JSON, else its text.
+    #[schema(value_type = Value)]
+    payload: Value,
+}
+
+impl From<StoredEvent> for EventWithPayload {
+    fn from(mut row: StoredEvent) -> Self {
+        let text = std::mem::take(&mut row.payload);
+        let payload = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { event: row.into(), payload }
+    }
+}
+
+/// A page of accepted events of every kind, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/webhooks",
+    params(("state" = Option<EventStateText>, Query, description = "In this state."), PageQuery),
+    responses((status = 200, description = "The page.", body = Paged<EventView>))
+)]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["state", "limit", "cursor"])?;
     let window = Window::of("webhooks", &params)?;
@@ -34,7 +103,13 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     Ok(window.answer::<_, EventView>(&request, &params, rows, |row| row.id.0))
 }
 
-/// Handler: one event, with its payload.
+/// One event, with its payload as it came.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/webhooks/{id}",
+    params(("id" = EventIdText, Path, description = "The event.")),
+    responses((status = 200, description = "The event.", body = EventWithPayload))
+)]
 pub(super) async fn one(
     request: HttpRequest,
     id: Path<String>,
@@ -45,7 +120,16 @@ pub(super) async fn one(
     Ok(HttpResponse::Ok().json(EventWithPayload::from(row)))
 }
 
-/// Handler: 202 once the event waits for its turn again. It needs no idempotency key: asked twice, the second is a 409.
+/// Takes a quarantined event up again. It needs no idempotency key: asked twice, the second is a 409.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/webhooks/{id}/retry",
+    params(("id" = EventIdText, Path, description = "The event.")),
+    responses(
+        (status = 202, description = "It waits for its turn again.", body = TakenUp),
+        (status = 409, description = "It is not quarantined.")
+    )
+)]
 pub(super) async fn retry(
     request: HttpRequest,
     id: Path<String>,
@@ -62,10 +146,11 @@ pub(super) async fn retry(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {
-    let unknown = || Problem::not_found("id", format!("there is no event `{id}`"));
-    let known: EventId = id.parse().map_err(|_| unknown())?;
-    // The first row at or below the id is the event, or there is none with that id.
-    let page = Page { before: Some(known.0.saturating_add(1)), limit: 1 };
-    let row = store.list_events(None, page).await?.into_iter().next();
-    row.filter(|row| row.id == known).ok_or_else(unknown)
+    let read = async |id: EventId| {
+        // The first row at or below the id is the event, or there is none with that id.
+        let page = Page { before: Some(id.0.saturating_add(1)), limit: 1 };
+        let row = store.list_events(None, page).await?.into_iter().next();
+        Ok(row.filter(|row| row.id == id))
+    };
+    named::find("event", id, read).await
 }

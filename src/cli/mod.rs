@@ -1,6 +1,7 @@
 //! The command line: what can be done with the program, and nothing of how.
 
 mod flow;
+mod key;
 mod sandbox;
 mod serve;
 
@@ -26,6 +27,9 @@ struct Cli {
     config: Option<PathBuf>,
 }
 
+/// What fills in what the environment does not say.
+const DOTENV: &str = ".env";
+
 const AFTER_HELP: &str = "Try `switchboard sandbox` first: it needs no account and no settings.";
 
 #[derive(Subcommand)]
@@ -38,6 +42,11 @@ enum Command {
     Config,
     /// Apply pending migrations to the database and end.
     Migrate,
+    /// Make, list and revoke the API keys of the database.
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -61,7 +70,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Flow { command } = cli.command {
         return flow::run(&command);
     }
-    let environment = Environment::of_process(Path::new(".env"))?;
+    let environment = Environment::of_process(Path::new(DOTENV))?;
     let config = load(cli.config.as_deref(), &|name| environment.get(name))?;
     if let Command::Config = cli.command {
         say(&config.listing());
@@ -73,9 +82,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
-        Command::Serve => runtime.block_on(serve::run(config))?,
+        Command::Serve => runtime.block_on(serve::run(config, cli.config))?,
         Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
+        Command::Key { command } => return runtime.block_on(key::run(&config, command)),
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

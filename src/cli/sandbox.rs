@@ -76,6 +76,7 @@ fn arrange(config: &mut Config, meta: &LocalMeta, database: &std::path::Path) ->
         phone_number_id: settings.phone_number_id.clone(),
         display_phone_number: Some(settings.display_phone_number.clone()),
         token: Some(secret(&settings.token)?),
+        business_account_id: Some(settings.business_account_id.clone()),
         flow: None,
         messages_per_second: config.pacing.messages_per_second,
     }];

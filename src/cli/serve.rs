@@ -1,13 +1,17 @@
 //! `switchboard serve`: the program against Meta.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use crate::app::App;
-use crate::cli::{parts, until_told_to_end};
-use crate::config::Config;
+use crate::cli::{DOTENV, parts, until_told_to_end};
+use crate::config::{self, Config, Secret};
 use crate::webhook;
 
-pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
     config.require_for_serve()?;
-    let parts = parts(&config)?;
+    let mut parts = parts(&config)?;
+    parts.tokens = Some(Arc::new(move |number| find_token(file.as_deref(), number)));
     tracing::info!(
         flow = parts.flow.name(),
         hash = parts.flow.hash(),
@@ -15,7 +19,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         "starting"
     );
     if config.api_key.is_none() {
-        tracing::warn!("SWITCHBOARD_API_KEY is not set: the REST API answers nobody");
+        tracing::warn!(
+            "SWITCHBOARD_API_KEY is not set: the REST API answers keys alone that `switchboard key create` made"
+        );
     }
     let callback =
         config.meta.webhook_url.clone().unwrap_or_else(|| format!("https://<your host>{}", webhook::PATH));
@@ -25,4 +31,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("ending: the doors close, what runs may finish");
     app.stop().await;
     Ok(())
+}
+
+/// The token that the file and `.env` have by now. While someone edits them they may not be readable.
+fn find_token(file: Option<&Path>, number: &str) -> Option<Secret> {
+    config::find_token(file, Path::new(DOTENV), number).unwrap_or_else(|error| {
+        tracing::warn!(number, %error, "the configuration cannot be read for another token");
+        None
+    })
 }

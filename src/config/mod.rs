@@ -2,7 +2,8 @@
 //!
 //! Called by the command line at start ([`Environment::of_process`], then [`load`]) and by `switchboard config`
 //! ([`Config::listing`]); every other room is handed the part that it needs, by value. It opens no database, socket or
-//! flow file: whether what a setting points to is there is for its user to say. Nothing is reread while running.
+//! flow file: whether what a setting points to is there is for its user to say. Nothing is reread while running, but for the
+//! token of a number whose token Meta refuses ([`find_token`]).
 //!
 //! Invariants:
 //! - Every setting stands in one table (`table.rs`, and `number.rs` for entries of `[[numbers]]`), from which the struct,
@@ -35,7 +36,7 @@ pub use secret::Secret;
 pub use serve::Missing;
 pub use source::Source;
 pub use table::{
-    Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
+    Api, Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
 };
 
 use file::{File, Given};
@@ -81,6 +82,21 @@ pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result
     let mut problems = Vec::new();
     let file = file::read(&name, &text, &mut problems);
     build(file, env, problems)
+}
+
+/// The token that the configuration has for a number at the moment; what the program runs with may be another.
+///
+/// # Errors
+/// When the configuration has a mistake by now.
+pub fn find_token(
+    path: Option<&Path>,
+    dotenv: &Path,
+    phone_number_id: &str,
+) -> Result<Option<Secret>, ConfigError> {
+    let environment = Environment::of_process(dotenv)?;
+    let config = load(path, &|name| environment.get(name))?;
+    let number = config.numbers.into_iter().find(|number| number.phone_number_id == phone_number_id);
+    Ok(number.and_then(|number| number.token))
 }
 
 fn build(

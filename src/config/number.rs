@@ -18,6 +18,8 @@ struct Number {
     display_phone_number: Option<String> = "", "", rule::text().optional();
     /// The access token for this number. Else that of `meta.token`.
     token: Option<Secret> = "", "", rule::secret().optional();
+    /// The business account that it belongs to. Else that of `meta.business_account_id`.
+    business_account_id: Option<String> = "", "", rule::meta_id().optional();
     /// The flow that answers on this number. Else that of `flow`.
     flow: Option<PathBuf> = "", "", rule::path().optional();
     /// Messages per second of this number; 0 is no pacing. Else that of `pacing.messages_per_second`.
@@ -57,6 +59,7 @@ fn plain(config: &Config, phone_number_id: String) -> Number {
         phone_number_id,
         display_phone_number: None,
         token: config.meta.token.clone(),
+        business_account_id: config.meta.business_account_id.clone(),
         flow: config.flow.clone(),
         messages_per_second: config.pacing.messages_per_second,
     }

@@ -9,6 +9,7 @@ use super::number::Number;
 use super::setting::settings;
 use super::source::Sources;
 use super::{AmbiguousPolicy, DatabaseUrl, Secret, rule};
+use crate::domain::access::KEY_RATE_MAX;
 use crate::telemetry::LogFormat;
 
 /// The most changes that Meta puts into one webhook POST: a smaller limit could never take such a POST.
@@ -34,7 +35,8 @@ struct Config {
     listen: SocketAddr = "127.0.0.1:8000", "SWITCHBOARD_LISTEN", rule::address();
     /// The flow of every number that names none of its own: a YAML file. Without one, the built-in factory bot.
     flow: Option<PathBuf> = "", "SWITCHBOARD_FLOW", rule::path().optional();
-    /// A key for scripts that call the API, sent as `Authorization: Bearer …`.
+    /// A key for scripts that call the API, sent as `Authorization: Bearer …`. It may do everything; `switchboard key create`
+    /// makes keys that may do less.
     api_key: Option<Secret> = "", "SWITCHBOARD_API_KEY", rule::secret().optional();
     ..
     /// Where rows are kept.
@@ -47,6 +49,8 @@ struct Config {
     pub pacing: Pacing;
     /// The words of STOP and START.
     pub consent: Consent;
+    /// Who calls the API, and how often.
+    pub api: Api;
     /// Files that people send and are sent.
     pub media: Media;
     /// The limits.
@@ -71,7 +75,8 @@ struct Database in database {
 
 /// How Meta is reached and believed.
 struct Meta in meta {
-    /// The WhatsApp business account to which the numbers belong.
+    /// The WhatsApp business account to which the numbers belong. With it, templates are listed and checked before they
+    /// are sent.
     business_account_id: Option<String> = "", "WHATSAPP_BUSINESS_ACCOUNT_ID", rule::meta_id().optional();
     /// Our phone number, by Meta's id of it. For several numbers use `[[numbers]]`.
     phone_number_id: Option<String> = "", "WHATSAPP_PHONE_NUMBER_ID", rule::meta_id().optional();
@@ -87,6 +92,8 @@ struct Meta in meta {
     graph_url: String = "https://graph.facebook.com", "WHATSAPP_GRAPH_URL", rule::web_url();
     /// The version of the Graph API.
     graph_version: String = "v26.0", "WHATSAPP_GRAPH_VERSION", rule::graph_version();
+    /// How often Meta's list of templates is read, for the accounts that are set. Its webhooks tell changes at once.
+    template_sync: Duration = "10m", "SWITCHBOARD_TEMPLATE_SYNC", rule::duration(MINUTE..=DAY);
 }
 
 /// How fast messages leave.
@@ -107,6 +114,15 @@ struct Consent in consent {
     start_words: Vec<String> = "", "SWITCHBOARD_START_WORDS", rule::words();
     /// Whether the built-in words of all languages hold.
     built_in_words: bool = "on", "SWITCHBOARD_BUILT_IN_WORDS", rule::switch();
+}
+
+/// How often the API may be called.
+struct Api in api {
+    /// Requests per second with one API key, unless the key has a rate of its own. Over it, the answer is 429; 0 is no limit.
+    requests_per_second: u32 = "100", "SWITCHBOARD_API_REQUESTS_PER_SECOND",
+        rule::count("requests per second", 0..=KEY_RATE_MAX);
+    /// Requests at once with one API key after a rest. A key with a rate of its own has more or less in proportion.
+    burst: u32 = "200", "SWITCHBOARD_API_BURST", rule::count("requests", 1..=1_000_000);
 }
 
 /// Files that people send and are sent.

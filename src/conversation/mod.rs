@@ -22,6 +22,7 @@ use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::template::Book;
 
 /// What every conversation works with.
 pub struct Desk {
@@ -31,6 +32,8 @@ pub struct Desk {
     pub flows: Flows,
     /// The words by which people opt out and in again.
     pub words: Words,
+    /// Who knows which templates are marketing.
+    pub templates: Book,
     /// What is counted.
     pub metrics: Metrics,
     /// Attempts at a turn, the first included, before its event is quarantined.

@@ -21,9 +21,11 @@ use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
 use crate::domain::inbound::{Content, InboundMessage};
 use crate::domain::outbound::{Message, Priority};
+use crate::domain::window::Outside;
 use crate::flow::{self, CallResult, Effect, Step, Transition};
 use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
 use crate::telemetry::TurnOutcome;
+use crate::template::Book;
 
 /// The pause before a broken turn is tried again; doubled with each attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -33,10 +35,6 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 const PROBE: &str = "switchboard write probe";
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
-
-/// Said to a person who has opted out, and in again.
-const STOPPED: &str = "You will get no more messages from us. Write START to get them again.";
-const STARTED: &str = "Welcome back! You will get our messages again.";
 
 /// How a turn ended.
 pub enum Ended {
@@ -228,6 +226,7 @@ async fn work_out(
             draft.clear_timer();
         }
     }
+    draft.mark_marketing(&desk.templates);
     draft.finish()
 }
 
@@ -258,7 +257,7 @@ impl Draft<'_> {
         let text = if let Content::Text { body } = &message.content { body.as_str() } else { "" };
         match (desk.words.wish(text), silent) {
             (Some(Wish::Stop), false) => {
-                self.change_consent(desk, true);
+                self.change_consent(desk, Wish::Stop);
                 let handed_off = self.memory.snapshot.handed_off;
                 self.begin_anew(desk, handed_off);
                 if !handed_off {
@@ -266,7 +265,7 @@ impl Draft<'_> {
                 }
                 return Ok(());
             }
-            (Some(Wish::Start), true) => self.change_consent(desk, false),
+            (Some(Wish::Start), true) => self.change_consent(desk, Wish::Start),
             (_, true) => return Ok(()),
             (_, false) => {}
         }
@@ -289,14 +288,17 @@ impl Draft<'_> {
     }
 
     /// The person opts out or in, and is told so.
-    fn change_consent(&mut self, desk: &Desk, opted_out: bool) {
+    fn change_consent(&mut self, desk: &Desk, wish: Wish) {
+        let opted_out = wish == Wish::Stop;
         let at = self.event.accepted_at;
         let change = Change { scope: Scope::All, opted_out, by: By::Person, at };
         self.memory.session.consent.all = opted_out.then_some(OptedOut { at, by: By::Person });
         self.consent = Some(change);
         tracing::info!(opted_out, "the person has changed what they want to be sent");
-        let text = if opted_out { STOPPED } else { STARTED };
-        let Ok(message) = Message::text(text) else { return };
+        let session = &self.memory.session;
+        let context =
+            flow::Context { contact: &session.identity, phone_number_id: &session.phone_number_id, now: at };
+        let message = self.memory.flow.opt_out_text(wish, &context);
         let outgoing = Outgoing::new(MessageId(desk.store.ids().next()), Arc::new(message), None);
         self.messages.push(Outgoing { despite_opt_out: true, ..outgoing });
     }
@@ -316,10 +318,18 @@ impl Draft<'_> {
         }
     }
 
-    fn say(&mut self, id: MessageId, message: Message, reply_to: Option<String>) {
+    fn say(&mut self, id: MessageId, message: Message, reply_to: Option<String>, outside: Outside) {
         // What a flow says is an answer, even where it is a template.
         let outgoing = Outgoing::new(id, Arc::new(message), reply_to);
-        self.messages.push(Outgoing { priority: Priority::Reply, ..outgoing });
+        self.messages.push(Outgoing { priority: Priority::Reply, outside, ..outgoing });
+    }
+
+    /// Says what is marketing, or would be in its place: a person can be out of that alone.
+    fn mark_marketing(&mut self, templates: &Book) {
+        let number = &self.memory.session.phone_number_id;
+        for outgoing in &mut self.messages {
+            outgoing.marketing = templates.is_marketing(number, &outgoing.message, &outgoing.outside);
+        }
     }
 
     fn clear_timer(&mut self) {
@@ -374,10 +384,12 @@ impl Draft<'_> {
         let mut timeout = None;
         for effect in transition.effects {
             match effect {
-                Effect::Send(message) => self.say(MessageId(desk.store.ids().next()), message, None),
-                Effect::HandOff => {
-                    tracing::info!("handed off to a person");
-                    return self.hand_off(None);
+                Effect::Send { message, reply_to, outside } => {
+                    self.say(MessageId(desk.store.ids().next()), message, reply_to, outside);
+                }
+                Effect::HandOff { for_ms } => {
+                    tracing::info!(for_ms, "handed off to a person");
+                    return self.hand_off(for_ms.map(|for_ms| self.counted_from(desk) + for_ms));
                 }
                 Effect::Timeout { after_ms } => timeout = Some(after_ms),
                 Effect::Chose { state, option } => self.chosen.push((state, option)),
@@ -389,11 +401,16 @@ impl Draft<'_> {
         match timeout {
             // The wait that runs is the end of the hand-off.
             _ if was_handed_off && self.memory.snapshot.handed_off => {}
-            Some(after_ms) => self.set_timer(self.event.accepted_at.max(desk.store.clock().now()) + after_ms),
+            Some(after_ms) => self.set_timer(self.counted_from(desk) + after_ms),
             // A wait that was never set needs no clearing.
             None if self.memory.session.timer_generation == 0 => {}
             None => self.clear_timer(),
         }
+    }
+
+    /// When the waits that this turn asks for begin.
+    fn counted_from(&self, desk: &Desk) -> Millis {
+        self.event.accepted_at.max(desk.store.clock().now())
     }
 
     fn finish(self) -> Result<(Turn, Memory), Error> {

@@ -78,6 +78,20 @@ id!(
     MediaId, "med_"
 );
 
+id!(
+    /// A template of a business account of ours. A row of `template`.
+    TemplateId, "tpl_"
+);
+
+id!(
+    /// An API key. A row of `api_key`.
+    KeyId, "key_"
+);
+id!(
+    /// What somebody did. A row of `audit`.
+    DeedId, "aud_"
+);
+
 impl ConversationId {
     /// The number of shards; fixed for ever, because every row keyed by conversation carries its shard.
     pub const SHARDS: i64 = 256;

@@ -14,7 +14,7 @@ use crate::domain::window::{Outside, is_open};
 pub struct Leaving<'a> {
     /// Whether it needs an open window.
     pub free_form: bool,
-    /// Whether it is a template of the category MARKETING.
+    /// Whether it, or the template that goes in its place, is of the category MARKETING.
     pub marketing: bool,
     /// Whether it goes even to a person who has opted out.
     pub despite_opt_out: bool,
@@ -32,7 +32,7 @@ pub enum Passage {
     /// It goes.
     Go,
     /// This template goes in its place.
-    GoAs(Message),
+    GoAs(Box<Message>),
     /// It waits until the person writes.
     Hold,
     /// It does not go. A person can send it again.
@@ -45,23 +45,23 @@ impl Leaving<'_> {
     /// Judges it at `now`, with the window closing `margin` early.
     #[must_use]
     pub fn judge(&self, now: Millis, margin: Duration) -> Passage {
-        if self.is_unwanted() {
+        if self.consent.all.is_some() && !self.despite_opt_out {
             return Passage::Refuse(Refusal::OptedOut);
         }
-        if !self.free_form || is_open(self.last_inbound_at, now, margin) {
+        let unwanted = self.marketing && self.consent.marketing.is_some();
+        if !self.free_form {
+            return if unwanted { Passage::Refuse(Refusal::OptedOut) } else { Passage::Go };
+        }
+        if is_open(self.last_inbound_at, now, margin) {
             return Passage::Go;
         }
         match self.outside {
+            Outside::Template(_) if unwanted => Passage::Refuse(Refusal::OptedOut),
             Outside::Fail => Passage::Refuse(Refusal::WindowClosed),
             Outside::Skip => Passage::Skip(Refusal::WindowClosed),
             Outside::Wait => Passage::Hold,
-            Outside::Template(template) => Passage::GoAs(Message::clone(template)),
+            Outside::Template(template) => Passage::GoAs(template.clone()),
         }
-    }
-
-    fn is_unwanted(&self) -> bool {
-        let everything = self.consent.all.is_some() && !self.despite_opt_out;
-        everything || (self.marketing && self.consent.marketing.is_some())
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
             (&Outside::Fail, Passage::Refuse(Refusal::WindowClosed)),
             (&Outside::Skip, Passage::Skip(Refusal::WindowClosed)),
             (&Outside::Wait, Passage::Hold),
-            (&template, Passage::GoAs(Message::text("in its place").unwrap())),
+            (&template, Passage::GoAs(Box::new(Message::text("in its place").unwrap()))),
         ] {
             assert_eq!(leaving(outside).judge(THEN, MARGIN), Passage::Go);
             assert_eq!(leaving(outside).judge(closed, MARGIN), passage);
@@ -116,5 +116,11 @@ mod tests {
         let reply = Leaving { consent: no_ads, ..leaving(&Outside::Fail) };
         assert_eq!(reply.judge(THEN, MARGIN), Passage::Go);
         assert_eq!(Leaving { marketing: true, free_form: false, ..reply }.judge(THEN, MARGIN), refused);
+
+        // An answer is none, but the template that goes in its place.
+        let template = Outside::Template(Box::new(Message::text("in its place").unwrap()));
+        let answer = Leaving { marketing: true, outside: &template, ..reply };
+        assert_eq!(answer.judge(THEN, MARGIN), Passage::Go);
+        assert_eq!(answer.judge(THEN + WINDOW, MARGIN), refused);
     }
 }

@@ -4,6 +4,7 @@
 //! these types is valid: what Meta would refuse cannot be built ([`outbound`]), and a status never goes backwards
 //! ([`delivery`]).
 
+pub mod access;
 pub mod consent;
 pub mod contact;
 pub mod delivery;
@@ -13,4 +14,5 @@ pub mod ids;
 pub mod inbound;
 pub mod leaving;
 pub mod outbound;
+pub mod template;
 pub mod window;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::definition::{Answer, Ask, Definition, Expect, Menu, State};
 use super::prompt::parse_option_id;
-use super::scope::media;
+use super::scope::{card, media, place};
 use super::words::normal;
 use crate::domain::inbound::{Content, MediaKind};
 
@@ -99,6 +99,15 @@ fn answer<'a>(state: &'a str, ask: &'a Ask, content: &Content) -> Meaning<'a> {
             .map(|(number, _)| number),
         Answer::Media(kind) => is_media(content, *kind).then(|| media(content)).flatten(),
         Answer::Pattern(regex) => regex.is_match(text).then(|| text.into()),
+        Answer::Location => place(content),
+        Answer::Contact => card(content),
+        Answer::Form => {
+            if let Content::Form { data } = content {
+                Some(data.clone())
+            } else {
+                None
+            }
+        }
         Answer::Choice(choices) => {
             let word = normal(text);
             let place = choices
@@ -139,6 +148,9 @@ pub(super) fn expectation(expect: &Expect) -> String {
         Answer::Media(Some(kind)) => format!("Please send {}", with_article(*kind)),
         Answer::Pattern(_) => "Sorry, that does not look right. Please check it and send it again".to_owned(),
         Answer::Choice(_) => "Please choose one of the answers".to_owned(),
+        Answer::Location => "Please send a location".to_owned(),
+        Answer::Contact => "Please send a contact".to_owned(),
+        Answer::Form => "Please fill in the form".to_owned(),
     };
     if expect.or.is_empty() {
         return format!("{wanted}.");

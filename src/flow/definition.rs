@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::shape::Shape;
 use super::template::{Expression, Template};
 use crate::clock::Millis;
 use crate::domain::inbound::MediaKind;
@@ -20,6 +21,9 @@ pub(super) struct Definition {
     pub(super) globals: BTreeMap<String, StateName>,
     pub(super) fallback: Fallback,
     pub(super) timeout: Option<Timeout>,
+    pub(super) outside: OutsideWindow,
+    pub(super) opt_out: OptOut,
+    pub(super) receipts: Receipts,
     pub(super) connectors: BTreeMap<String, Declared>,
     pub(super) states: BTreeMap<StateName, State>,
     /// The names that some state saves.
@@ -41,6 +45,49 @@ pub(super) struct Timeout {
     pub(super) after_ms: Millis,
     pub(super) say: Option<Template>,
     pub(super) go: StateName,
+}
+
+/// What becomes of what is said while the person's 24-hour window is closed.
+#[derive(Debug)]
+pub(super) enum OutsideWindow {
+    Fail,
+    Wait,
+    Skip,
+    /// The fields of a template, which goes in its place.
+    Template(Shape),
+}
+
+/// What is said to people who opt out or in again by a word of their own.
+#[derive(Debug)]
+pub(super) struct OptOut {
+    pub(super) stopped: Template,
+    pub(super) started: Template,
+}
+
+/// What a person sees of their message having come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipts {
+    Off,
+    /// That it was read.
+    Read,
+    /// That, and that an answer is being written.
+    Typing,
+}
+
+/// How a state says what it says.
+#[derive(Debug, Default)]
+pub(super) struct Manner {
+    /// Whether it quotes what the person wrote.
+    pub(super) reply: bool,
+    /// None: as at the top of the file.
+    pub(super) outside: Option<OutsideWindow>,
+}
+
+/// What stands above and below a prompt.
+#[derive(Debug, Default)]
+pub(super) struct Margins {
+    pub(super) header: Option<Shape>,
+    pub(super) footer: Option<Template>,
 }
 
 /// A connector with the expressions of its parameters.
@@ -129,8 +176,8 @@ pub(super) enum State {
     Say(Say),
     Call(Call),
     Branch(Branch),
-    Handoff { say: Template, go: StateName },
-    End { say: Template },
+    Handoff(Handoff),
+    End(End),
 }
 
 impl State {
@@ -141,8 +188,8 @@ impl State {
             Self::Say(_) => StateKind::Say,
             Self::Call(_) => StateKind::Call,
             Self::Branch(_) => StateKind::Branch,
-            Self::Handoff { .. } => StateKind::Handoff,
-            Self::End { .. } => StateKind::End,
+            Self::Handoff(_) => StateKind::Handoff,
+            Self::End(_) => StateKind::End,
         }
     }
 
@@ -159,6 +206,8 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Menu {
     pub(super) body: Template,
+    pub(super) margins: Margins,
+    pub(super) manner: Manner,
     /// What the button that opens a list says.
     pub(super) button: String,
     pub(super) options: Vec<MenuOption>,
@@ -179,13 +228,25 @@ pub(super) struct MenuOption {
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) body: Template,
+    pub(super) margins: Margins,
+    pub(super) manner: Manner,
     pub(super) button: String,
     pub(super) expect: Expect,
+    pub(super) request: Option<Request>,
     pub(super) save: String,
     pub(super) invalid: Option<Template>,
     pub(super) globals: bool,
     pub(super) go: StateName,
     pub(super) timeout: Option<Timeout>,
+}
+
+/// WhatsApp's own button by which the person answers.
+#[derive(Debug)]
+pub(super) enum Request {
+    Location,
+    Contact,
+    /// The fields of a form message, but for those that stand around the question.
+    Form(Shape),
 }
 
 /// What counts as an answer.
@@ -211,13 +272,34 @@ pub(super) enum Answer {
     Media(Option<MediaKind>),
     Pattern(Regex),
     Choice(Vec<String>),
+    Location,
+    Contact,
+    Form,
 }
 
 #[derive(Debug)]
 pub(super) struct Say {
-    pub(super) say: Template,
+    pub(super) say: Option<Template>,
+    /// The messages that go after the text.
+    pub(super) send: Vec<Shape>,
+    pub(super) manner: Manner,
     pub(super) set: Vec<(String, Expression)>,
     pub(super) go: StateName,
+}
+
+#[derive(Debug)]
+pub(super) struct Handoff {
+    pub(super) say: Template,
+    pub(super) manner: Manner,
+    /// How long the bot is silent; none: until an operator releases it.
+    pub(super) for_ms: Option<Millis>,
+    pub(super) go: StateName,
+}
+
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) say: Template,
+    pub(super) manner: Manner,
 }
 
 #[derive(Debug)]

@@ -16,8 +16,8 @@
 //! - No message is built that Meta would refuse for its length or count.
 //!
 //! The way of a file: `yaml` (tree with places) → `fields` (key by key) → `compile` (states, connectors, graph) →
-//! `definition`. The way of a turn: `answer` (what was meant) → `step` (where it leads) → `prompt` and `split` (how it
-//! looks on a phone), with `template` and `scope` for what texts can say.
+//! `definition`. The way of a turn: `answer` (what was meant) → `step` (where it leads) → `speak` (what is said, and how) →
+//! `prompt` and `split` (how it looks on a phone), with `template`, `shape` and `scope` for what messages can say.
 
 mod answer;
 mod compile;
@@ -27,6 +27,8 @@ mod functions;
 mod problem;
 mod prompt;
 mod scope;
+mod shape;
+mod speak;
 mod split;
 mod step;
 mod template;

@@ -16,7 +16,7 @@ pub(super) const RESERVED: [&str; 6] = ["contact", "event", "now", "today", "in_
 /// What is known of a person: `contact.…`; each may be none.
 pub(super) const CONTACT: [&str; 5] = ["id", "phone", "name", "user_id", "username"];
 /// What is known of the message that began the turn: `event.…`; each may be none.
-pub(super) const EVENT: [&str; 3] = ["kind", "text", "media"];
+pub(super) const EVENT: [&str; 4] = ["id", "kind", "text", "media"];
 /// How far `in_days` reaches.
 const DAYS_MAX: i32 = 36_500;
 
@@ -24,6 +24,7 @@ const DAYS_MAX: i32 = 36_500;
 pub(super) fn event(message: Option<&InboundMessage>) -> serde_json::Value {
     let content = message.map(|message| &message.content);
     json!({
+        "id": message.and_then(|message| message.wamid.as_deref()),
         "kind": content.map(Content::kind),
         "text": content.and_then(Content::text),
         "media": content.and_then(media),
@@ -40,6 +41,25 @@ pub(super) fn media(content: &Content) -> Option<serde_json::Value> {
         "mime_type": media.mime_type,
         "caption": media.caption,
         "filename": media.filename,
+    }))
+}
+
+/// A place that a person sent, as it is saved in a variable.
+pub(super) fn place(content: &Content) -> Option<serde_json::Value> {
+    let Content::Location { latitude, longitude, name, address } = content else { return None };
+    Some(json!({ "latitude": latitude, "longitude": longitude, "name": name, "address": address }))
+}
+
+/// Contact cards that a person sent, as they are saved in a variable: what matters most of the first, and all as they came.
+pub(super) fn card(content: &Content) -> Option<serde_json::Value> {
+    let Content::Contacts(cards) = content else { return None };
+    let first = cards.get(0)?;
+    let phone = first.pointer("/phones/0");
+    Some(json!({
+        "name": first.pointer("/name/formatted_name"),
+        "phone": phone.and_then(|phone| phone.get("phone")),
+        "wa_id": phone.and_then(|phone| phone.get("wa_id")),
+        "cards": cards,
     }))
 }
 

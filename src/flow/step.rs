@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::Flow;
 use super::answer::{Meaning, expectation, meaning};
-use super::definition::{Answer, Ask, Call, Connector, Definition, State, StateName};
-use super::prompt::{self, Offer};
-use super::scope::{event, scope};
-use super::template::Template;
+use super::definition::{Answer, Ask, Call, Connector, Definition, Manner, State, StateName};
+use super::prompt::Offer;
+use super::scope::event;
+use super::speak::Prompt;
 use super::transition::{CallResult, Context, Effect, Input, PendingCall, Snapshot, Step, Transition};
 use crate::domain::inbound::InboundMessage;
 
@@ -29,9 +29,9 @@ const CALL_APOLOGY: &str = "Sorry, that did not work just now. Please try again 
 /// What a turn has done so far; owned, so that it can wait for a connector.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
-    snapshot: Snapshot,
-    effects: Vec<Effect>,
-    event: Value,
+    pub(super) snapshot: Snapshot,
+    pub(super) effects: Vec<Effect>,
+    pub(super) event: Value,
     hops: usize,
     /// The flow failed once already in this turn.
     troubled: bool,
@@ -57,9 +57,9 @@ pub fn step(flow: &Flow, snapshot: &Snapshot, input: &Input<'_>, context: &Conte
     match input {
         Input::Released => {
             turn.progress.snapshot.handed_off = false;
-            turn.done()
+            turn.rested()
         }
-        _ if snapshot.handed_off => turn.done(),
+        _ if snapshot.handed_off => turn.rested(),
         Input::Timeout => turn.silence(),
         Input::Message(message) => turn.message(message),
     }
@@ -93,10 +93,10 @@ struct Request {
     params: BTreeMap<String, Value>,
 }
 
-struct Turn<'a> {
-    flow: &'a Flow,
-    context: &'a Context<'a>,
-    progress: Progress,
+pub(super) struct Turn<'a> {
+    pub(super) flow: &'a Flow,
+    pub(super) context: &'a Context<'a>,
+    pub(super) progress: Progress,
 }
 
 impl<'a> Turn<'a> {
@@ -111,11 +111,15 @@ impl<'a> Turn<'a> {
     }
 
     fn silence(mut self) -> Step {
-        let Some((_, state @ (State::Menu(_) | State::Ask(_)))) = self.current() else { return self.done() };
-        let Some(timeout) = state.timeout().or(self.definition().timeout.as_ref()) else {
-            return self.done();
+        let (own, manner) = match self.current() {
+            Some((_, State::Menu(menu))) => (&menu.timeout, &menu.manner),
+            Some((_, State::Ask(ask))) => (&ask.timeout, &ask.manner),
+            _ => return self.rested(),
         };
-        let said = timeout.say.as_ref().map_or(Ok(()), |say| self.say(say));
+        let Some(timeout) = own.as_ref().or(self.definition().timeout.as_ref()) else {
+            return self.rested();
+        };
+        let said = timeout.say.as_ref().map_or(Ok(()), |say| self.say(say, manner));
         self.progress.snapshot.misses = 0;
         self.run(said.map(|()| timeout.go.clone()))
     }
@@ -128,9 +132,9 @@ impl<'a> Turn<'a> {
             Meaning::Global { to } => Ok(to.to_owned()),
             Meaning::Answer { state, value, chosen } => self.answered(state, value, chosen),
             Meaning::Invalid | Meaning::Unknown => match current {
-                Some((state, State::Menu(_))) => return self.missed(state, None),
-                Some((state, State::Ask(ask))) => return self.missed(state, Some(ask)),
-                Some((_, State::Handoff { go, .. })) => Ok(go.clone()),
+                Some((state, State::Menu(menu))) => return self.missed(state, None, &menu.manner),
+                Some((state, State::Ask(ask))) => return self.missed(state, Some(ask), &ask.manner),
+                Some((_, State::Handoff(handoff))) => Ok(handoff.go.clone()),
                 _ => {
                     self.progress.snapshot = Snapshot::default();
                     Ok(definition.start.clone())
@@ -166,7 +170,7 @@ impl<'a> Turn<'a> {
     }
 
     /// A hint and the prompt again, or after too many misses in a row the way out.
-    fn missed(mut self, state: &str, ask: Option<&Ask>) -> Step {
+    fn missed(mut self, state: &str, ask: Option<&Ask>, manner: &Manner) -> Step {
         let fallback = &self.definition().fallback;
         let hint = match ask {
             Some(Ask { invalid: Some(invalid), .. }) => self.render(invalid),
@@ -178,7 +182,7 @@ impl<'a> Turn<'a> {
         self.progress.snapshot.misses = if enough { 0 } else { misses };
         let next = if enough { fallback.then.as_str() } else { state };
         let next = hint.map(|hint| {
-            self.send(&hint);
+            self.say_words(&hint, manner);
             next.to_owned()
         });
         self.run(next)
@@ -214,7 +218,7 @@ impl<'a> Turn<'a> {
                     }
                     self.progress.troubled = true;
                     self.progress.hops = 0;
-                    self.send(APOLOGY);
+                    self.say_words(APOLOGY, &Manner::default());
                     Ok(self.definition().start.clone())
                 }
             };
@@ -230,14 +234,28 @@ impl<'a> Turn<'a> {
         match state {
             State::Menu(menu) => {
                 let offers: Vec<Offer<'_>> = menu.options.iter().map(Offer::from).collect();
-                self.prompt(name, &menu.body, &menu.button, &offers)?;
+                let prompt = Prompt {
+                    body: &menu.body,
+                    margins: &menu.margins,
+                    manner: &menu.manner,
+                    button: &menu.button,
+                    request: None,
+                };
+                self.prompt(name, &prompt, &offers, String::new)?;
                 Ok(self.rest(name, state))
             }
             State::Ask(ask) => {
                 let choices =
                     if let Answer::Choice(choices) = &ask.expect.answer { choices.as_slice() } else { &[] };
                 let offers: Vec<Offer<'_>> = choices.iter().map(Offer::from).collect();
-                self.prompt(name, &ask.body, &ask.button, &offers)?;
+                let prompt = Prompt {
+                    body: &ask.body,
+                    margins: &ask.margins,
+                    manner: &ask.manner,
+                    button: &ask.button,
+                    request: ask.request.as_ref(),
+                };
+                self.prompt(name, &prompt, &offers, || expectation(&ask.expect))?;
                 Ok(self.rest(name, state))
             }
             State::Say(say) => {
@@ -245,7 +263,7 @@ impl<'a> Turn<'a> {
                     let value = self.flow.engine.evaluate(expression, &self.scope())?;
                     self.save(variable, value)?;
                 }
-                self.say(&say.say)?;
+                self.say_all(say)?;
                 Ok(Arrival::Go(say.go.clone()))
             }
             State::Call(call) => self.call(name, call),
@@ -258,15 +276,15 @@ impl<'a> Turn<'a> {
                 }
                 Ok(Arrival::Go(branch.otherwise.clone()))
             }
-            State::Handoff { say, .. } => {
-                self.say(say)?;
-                self.progress.effects.push(Effect::HandOff);
+            State::Handoff(handoff) => {
+                self.say(&handoff.say, &handoff.manner)?;
+                self.progress.effects.push(Effect::HandOff { for_ms: handoff.for_ms });
                 self.progress.snapshot.state = Some(name.clone());
                 self.progress.snapshot.handed_off = true;
                 Ok(Arrival::Rest)
             }
-            State::End { say } => {
-                self.say(say)?;
+            State::End(end) => {
+                self.say(&end.say, &end.manner)?;
                 self.progress.snapshot = Snapshot::default();
                 Ok(Arrival::Rest)
             }
@@ -324,7 +342,7 @@ impl<'a> Turn<'a> {
             CallResult::Written => (Value::Null, false),
             CallResult::Failed(_) => {
                 return Ok(call.error.clone().unwrap_or_else(|| {
-                    self.send(CALL_APOLOGY);
+                    self.say_words(CALL_APOLOGY, &Manner::default());
                     self.definition().fallback.then.clone()
                 }));
             }
@@ -333,42 +351,6 @@ impl<'a> Turn<'a> {
             self.save(variable, value)?;
         }
         Ok(if is_empty { call.empty.clone() } else { call.ok.clone() })
-    }
-
-    fn prompt(
-        &mut self,
-        state: &str,
-        body: &Template,
-        button: &str,
-        offers: &[Offer<'_>],
-    ) -> Result<(), String> {
-        let body = self.render(body)?;
-        let messages = if offers.is_empty() {
-            prompt::texts(&body)
-        } else {
-            prompt::options(state, &body, button, offers)
-        };
-        self.progress.effects.extend(messages.into_iter().map(Effect::Send));
-        Ok(())
-    }
-
-    fn say(&mut self, template: &Template) -> Result<(), String> {
-        let text = self.render(template)?;
-        self.send(&text);
-        Ok(())
-    }
-
-    fn send(&mut self, text: &str) {
-        self.progress.effects.extend(prompt::texts(text).into_iter().map(Effect::Send));
-    }
-
-    fn render(&self, template: &Template) -> Result<String, String> {
-        self.flow.engine.render(template, &self.scope())
-    }
-
-    fn scope(&self) -> minijinja::Value {
-        let variables = self.definition().variables.iter().map(String::as_str);
-        scope(variables, &self.progress.snapshot.vars, &self.progress.event, self.context)
     }
 
     fn save(&mut self, variable: &str, value: Value) -> Result<(), String> {
@@ -380,7 +362,16 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    fn done(self) -> Step {
+    /// The end of a turn in which the flow attended to the person.
+    fn done(mut self) -> Step {
+        if let Some(receipt) = self.receipt() {
+            self.progress.effects.insert(0, receipt);
+        }
+        self.rested()
+    }
+
+    /// The end of any turn.
+    fn rested(self) -> Step {
         Step::Done(Transition { snapshot: self.progress.snapshot, effects: self.progress.effects })
     }
 }

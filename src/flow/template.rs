@@ -189,7 +189,14 @@ impl Engine {
 
 /// Whether a text holds template code.
 pub(super) fn has_code(text: &str) -> bool {
-    text.contains("${") || text.contains("{%")
+    ["${", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}
+
+/// The expression of a text that is nothing but one `${ … }`.
+pub(super) fn lone_expression(text: &str) -> Option<&str> {
+    let text = text.trim();
+    code_in(text).first().filter(|code| code.len() == text.len())?;
+    text.strip_prefix("${")?.strip_suffix('}')
 }
 
 fn mistake(error: &Error) -> Mistake {
@@ -293,6 +300,15 @@ mod tests {
         );
         assert_eq!(wrong("{% if x is nothing %}{% endif %}").message, "there is no test `nothing`");
         assert!(engine().add("t", "either | or, ${ '| nope' | upper } is nothing").is_ok());
+    }
+
+    #[test]
+    fn a_text_that_is_one_expression_is_told_from_one_that_holds_it() {
+        assert_eq!(lone_expression(" ${ rows | length } "), Some(" rows | length "));
+        assert_eq!(lone_expression("${ '}' }"), Some(" '}' "));
+        for other in ["x ${ a }", "${ a }${ b }", "{% if a %}", "a", "{# a #}"] {
+            assert_eq!(lone_expression(other), None, "{other}");
+        }
     }
 
     #[test]

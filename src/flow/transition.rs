@@ -11,6 +11,7 @@ use crate::clock::Millis;
 use crate::domain::contact::Identity;
 use crate::domain::inbound::InboundMessage;
 use crate::domain::outbound::Message;
+use crate::domain::window::Outside;
 
 /// What is kept of a conversation between turns. Small, and the same JSON for the same content.
 /// JSON: `{"state":"main","vars":{"order_no":"ORD-001"},"misses":0,"handed_off":false}`.
@@ -34,7 +35,7 @@ pub enum Input<'a> {
     Message(&'a InboundMessage),
     /// The wait that the last transition asked for is over, and the person wrote nothing.
     Timeout,
-    /// The operator gave the conversation back to the flow.
+    /// The operator gave the conversation back to the flow, or the time of the hand-off is over.
     Released,
 }
 
@@ -72,9 +73,19 @@ pub struct Transition {
 #[expect(clippy::large_enum_variant, reason = "nearly all are sends, and none lives long")]
 pub enum Effect {
     /// Send this to the person.
-    Send(Message),
+    Send {
+        /// The message.
+        message: Message,
+        /// The message of the person that it quotes, by Meta's id.
+        reply_to: Option<String>,
+        /// What becomes of it when their 24-hour window is closed at the moment of leaving.
+        outside: Outside,
+    },
     /// Let a colleague take over.
-    HandOff,
+    HandOff {
+        /// For how long, counted from the turn; then [`Input::Released`] is due. None: until an operator says so.
+        for_ms: Option<Millis>,
+    },
     /// Come back with [`Input::Timeout`] if the person writes nothing for so long. It replaces the timer of the turn
     /// before; a transition without it wants no timer.
     Timeout {
@@ -88,7 +99,8 @@ pub enum Effect {
         /// What, by its label.
         option: String,
     },
-    /// The flow made a mistake that no check can find; for the operator. The person gets an apology and the start.
+    /// The flow made a mistake that no check can find; for the operator. The person gets an apology and the start, unless
+    /// only the template of an `outside_window` is wrong: then they get what there is to say.
     Trouble(String),
 }
 

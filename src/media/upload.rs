@@ -57,8 +57,8 @@ impl Uploads {
     /// Makes one attempt to send the message whose file is `file`, from our number `number`: `body` makes the request's body
     /// with Meta's id of the file. An id that Meta does not know any more is replaced, once.
     ///
-    /// A file that is missing or not there yet is a refusal of ours ([`Refusal::MediaUnavailable`]); an upload that fails for
-    /// trouble was not sent.
+    /// A file that is missing is a refusal of ours ([`Refusal::MediaUnavailable`]); one that is still being fetched, and an
+    /// upload that fails for trouble, was not sent.
     pub async fn send(
         &self,
         client: &Client,
@@ -107,7 +107,9 @@ impl Uploads {
             (MediaState::Ready, Some(sha256), Some(size)) => {
                 self.vault.read(sha256, None).await.map_err(trouble)?.map(|bytes| (bytes, size))
             }
-            _ => return Err(unavailable(not_ready(&file))),
+            // It is on its way: it will be there, or it will have failed.
+            (MediaState::Wanted, ..) => return Err(trouble(format!("{media} is not fetched yet"))),
+            _ => return Err(unavailable(never_fetched(&file))),
         };
         let (bytes, size) = content.ok_or_else(|| unavailable(format!("the bytes of {media} are gone")))?;
         let mime_type = file.mime_type.as_deref().unwrap_or("application/octet-stream");
@@ -157,12 +159,9 @@ fn unavailable(details: String) -> Outcome {
     Outcome::Refused(Refused { http_status: OURS, failure, retry_after: None })
 }
 
-fn not_ready(file: &StoredMedia) -> String {
+fn never_fetched(file: &StoredMedia) -> String {
     let reason = file.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    match file.state {
-        MediaState::Failed => format!("{} was never fetched{reason}", file.id),
-        MediaState::Wanted | MediaState::Ready => format!("{} is not fetched yet{reason}", file.id),
-    }
+    format!("{} was never fetched{reason}", file.id)
 }
 
 /// Whether Meta may have refused because it does not know a media id.

@@ -1,7 +1,8 @@
 //! Meta's wire: everything that knows Meta's JSON, its signature, its error codes and its addresses.
 //!
 //! The webhook door calls [`signature`] and [`webhook`]; recovery and replay call [`webhook::parse_payload`]; the sender
-//! calls [`request`], [`failure`] and [`client`]. Pure, except [`client`], the one socket to the Graph API.
+//! calls [`request`], [`failure`] and [`client`]; who keeps templates calls [`client`] and [`template`]. Pure, except
+//! [`client`], the one socket to the Graph API.
 //!
 //! What is deliberately not here: dedupe, retries, pacing and storage. This room says what something is and what Meta's
 //! advice about it is; the rooms above act.
@@ -15,4 +16,5 @@ mod hex;
 mod object;
 pub mod request;
 pub mod signature;
+pub mod template;
 pub mod webhook;

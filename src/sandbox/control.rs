@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path, Query};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::DemoPhone;
 use super::courier::Courier;
 use super::entry::{Entry, Side};
-use super::faults::{Faults, Rule};
+use super::faults::{Endpoint, Faults, Rule};
 use super::graph::{Gate, Record};
-use super::phones::{Phones, Seen, TRANSCRIPT_MAX};
-use super::said::{Media, Said};
+use super::media::{Files, Sent};
+use super::phones::{CannotSay, NewIds, Phones, Profile, Seen, TRANSCRIPT_MAX};
+use super::said::{Beside as Alongside, Said};
+use super::words::Words;
 
 /// How long `POST /phones/{wa_id}/messages` waits for a first reply when `wait` does not say.
 pub const WAIT_DEFAULT_MS: u64 = 5_000;
@@ -34,62 +36,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const BEAT: Duration = Duration::from_millis(100);
 /// Phones that the page lists.
 pub const PHONES_LISTED: usize = 200;
-
-/// What a phone is to do, in a script's words: `{"text":"hi"}`, `{"image":true,"caption":"…"}`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct SayBody {
-    text: Option<String>,
-    press: Option<String>,
-    image: bool,
-    video: bool,
-    voice: bool,
-    document: bool,
-    caption: Option<String>,
-    location: Option<Place>,
-    reaction: Option<String>,
-    to: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    latitude: f64,
-    longitude: f64,
-    name: Option<String>,
-}
-
-impl SayBody {
-    /// The one thing that is said, or what is wrong.
-    fn said(self) -> Result<Said, &'static str> {
-        let caption = self.caption;
-        let media = |wanted: bool, media| wanted.then(|| Said::Media { media, caption: caption.clone() });
-        let reaction = match (self.reaction, self.to) {
-            (Some(emoji), Some(wamid)) => Some(Said::Reaction { wamid, emoji }),
-            (None, None) => None,
-            _ => return Err("`reaction` (an emoji) and `to` (the wamid) belong together"),
-        };
-        let place = |Place { latitude, longitude, name }| Said::Location { latitude, longitude, name };
-        let mut said = [
-            self.text.filter(|text| !text.is_empty()).map(Said::Text),
-            self.press.map(Said::Press),
-            media(self.image, Media::Image),
-            media(self.video, Media::Video),
-            media(self.voice, Media::Voice),
-            media(self.document, Media::Document),
-            self.location.map(place),
-            reaction,
-        ]
-        .into_iter()
-        .flatten();
-        let (first, second) = (said.next(), said.next());
-        match first {
-            Some(one) if second.is_none() => Ok(one),
-            _ => Err("say one thing: {\"text\":\"hi\"}, {\"press\":\"<id or title>\"}, {\"image\":true}, \
-                      {\"location\":{…}} or {\"reaction\":\"👍\",\"to\":\"wamid…\"}"),
-        }
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct Wait {
@@ -129,22 +75,67 @@ pub(super) async fn say(
     query: Query<Wait>,
     body: Bytes,
     phones: Data<Phones>,
+    files: Data<Files>,
 ) -> HttpResponse {
-    let said = match read::<SayBody>(&body).and_then(|body| body.said().map_err(str::to_owned)) {
-        Ok(said) => said,
-        Err(detail) => return bad_request(&detail),
+    match read::<Words>(&body).and_then(|words| words.said(&files).map_err(str::to_owned)) {
+        Ok((said, beside)) => answered(&path, said, &beside, query.wait, &phones).await,
+        Err(detail) => bad_request(&detail),
+    }
+}
+
+/// The query of [`send_file`].
+#[derive(Deserialize)]
+pub(super) struct Beside {
+    wait: Option<u64>,
+    caption: Option<String>,
+    filename: Option<String>,
+    #[serde(default)]
+    voice: bool,
+}
+
+/// `POST /phones/{wa_id}/media?caption=…&filename=…&voice=true`: sends the body as a file of its `Content-Type`, then
+/// waits for the replies as [`say`] does.
+pub(super) async fn send_file(
+    request: HttpRequest,
+    path: Path<String>,
+    query: Query<Beside>,
+    body: Bytes,
+    phones: Data<Phones>,
+    files: Data<Files>,
+) -> HttpResponse {
+    let header = request.headers().get("Content-Type").and_then(|value| value.to_str().ok());
+    let Some(mime_type) =
+        header.filter(|value| value.contains('/') && !value.contains("x-www-form-urlencoded"))
+    else {
+        return bad_request("the header `Content-Type` has to tell the type of the file, such as image/png");
     };
-    let watched = phones.watch(&path).and_then(|watch| {
+    if body.is_empty() {
+        return bad_request("the body has to be the file; curl sends one with --data-binary @photo.png");
+    }
+    let Beside { wait, caption, filename, voice } = query.into_inner();
+    let sent = Sent::file(&files, mime_type, filename.as_deref(), body, caption, voice);
+    answered(&path, Said::File(Box::new(sent)), &Alongside::default(), wait, &phones).await
+}
+
+/// Says it, waits for the replies, and shows both.
+async fn answered(
+    path: &str,
+    said: Said,
+    beside: &Alongside,
+    wait: Option<u64>,
+    phones: &Phones,
+) -> HttpResponse {
+    let watched = phones.watch(path).and_then(|watch| {
         let before = watch.borrow().replies;
-        phones.say(&path, said).map(|wamid| (watch, before, wamid))
+        phones.say(path, said, beside).map(|wamid| (watch, before, wamid))
     });
     let (watch, before, wamid) = match watched {
         Ok(watched) => watched,
         Err(error) => return bad_request(&error.to_string()),
     };
-    let wait = Duration::from_millis(query.wait.unwrap_or(WAIT_DEFAULT_MS).min(WAIT_MAX_MS));
+    let wait = Duration::from_millis(wait.unwrap_or(WAIT_DEFAULT_MS).min(WAIT_MAX_MS));
     let replies = settled(watch.clone(), before, wait).await - before;
-    let transcript = phones.transcript(&path, TRANSCRIPT_MAX);
+    let transcript = phones.transcript(path, TRANSCRIPT_MAX);
     let sent = transcript.iter().find(|entry| entry.wamid == wamid).cloned();
     HttpResponse::Ok().json(json!({"sent": sent, "replies": newest_replies(transcript, replies)}))
 }
@@ -172,10 +163,72 @@ fn newest_replies(transcript: Vec<Entry>, count: usize) -> Vec<Entry> {
     replies.split_off(replies.len().saturating_sub(count))
 }
 
+/// `PUT /phones/{wa_id}` `{"hides_number":true,"username":"ada"}`: sets what the body names of the person's profile.
+pub(super) async fn set_profile(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<Profile>(&body).and_then(|profile| {
+        phones
+            .set_profile(&path, profile)
+            .map(|()| json!({"phones": phones.list(PHONES_LISTED)}))
+            .map_err(text)
+    }))
+}
+
+/// `POST /phones/{wa_id}/change` `{"wa_id":"4915112345009"}` (or `user_id`): another number or user id, with the system
+/// message that tells of it.
+pub(super) async fn change(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<NewIds>(&body).and_then(|to| {
+        phones.change(&path, &to).map(|wamid| json!({"sent": {"wamid": wamid}})).map_err(text)
+    }))
+}
+
+/// The body of [`preferences`].
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Preference {
+    Marketing(Wish),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wish {
+    Stop,
+    Resume,
+}
+
+/// `POST /phones/{wa_id}/preferences` `{"marketing":"stop"}` (or `resume`), with the webhook that tells of it.
+pub(super) async fn preferences(path: Path<String>, body: Bytes, phones: Data<Phones>) -> HttpResponse {
+    done(read::<Preference>(&body).and_then(|Preference::Marketing(wish)| {
+        let wanted = matches!(wish, Wish::Resume);
+        phones.set_marketing(&path, wanted).map(|()| json!({"marketing": wanted})).map_err(text)
+    }))
+}
+
+fn text(error: CannotSay) -> String {
+    error.to_string()
+}
+
+fn done(outcome: Result<Value, String>) -> HttpResponse {
+    match outcome {
+        Ok(shown) => HttpResponse::Ok().json(shown),
+        Err(detail) => bad_request(&detail),
+    }
+}
+
 /// `GET /phones/{wa_id}/messages?last=n`: the transcript, oldest first.
 pub(super) async fn transcript(path: Path<String>, query: Query<Last>, phones: Data<Phones>) -> HttpResponse {
     HttpResponse::Ok()
         .json(json!({"messages": phones.transcript(&path, query.last.unwrap_or(TRANSCRIPT_MAX))}))
+}
+
+/// The query of [`play`].
+#[derive(Deserialize)]
+pub(super) struct Note {
+    wamid: Option<String>,
+}
+
+/// `POST /phones/{wa_id}/play?wamid=…`: the person listens to a voice note of the bot, or to all of them.
+pub(super) async fn play(path: Path<String>, query: Query<Note>, phones: Data<Phones>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"played": phones.play(&path, query.wamid.as_deref())}))
 }
 
 /// `POST /phones/{wa_id}/open`: the person looks at it, so what arrived becomes read.
@@ -209,9 +262,14 @@ pub(super) async fn requests(record: Data<Record>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"count": record.count(), "requests": record.all()}))
 }
 
-/// `POST /rules`: a [`Rule`] as JSON.
+/// `POST /rules`: a [`Rule`] as JSON, with `at` for other requests than sends: `{"at":"uploads","outcome":"cut_after"}`.
 pub(super) async fn add_rule(body: Bytes, faults: Data<Faults>) -> HttpResponse {
-    match read::<Rule>(&body).and_then(|rule| faults.add(rule).map_err(|error| error.to_string())) {
+    let placed = read::<Map<String, Value>>(&body).and_then(|mut rule| {
+        let at = rule.remove("at").map_or(Ok(Endpoint::default()), serde_json::from_value);
+        let rule = serde_json::from_value::<Rule>(Value::Object(rule));
+        at.and_then(|at| rule.map(|rule| (at, rule))).map_err(|error| format!("this is no rule: {error}"))
+    });
+    match placed.and_then(|(at, rule)| faults.add(at, rule).map_err(|error| error.to_string())) {
         Ok(id) => HttpResponse::Created().json(json!({"id": id, "rules": faults.list()})),
         Err(detail) => bad_request(&detail),
     }
@@ -249,26 +307,4 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> HttpResponse {
     let title = status.canonical_reason().unwrap_or("Error");
     let body: Value = json!({"title": title, "status": status.as_u16(), "detail": detail});
     HttpResponseBuilder::new(status).content_type("application/problem+json").body(body.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(body: Value) -> Result<Said, &'static str> {
-        serde_json::from_value::<SayBody>(body).unwrap().said()
-    }
-
-    #[test]
-    fn exactly_one_thing_can_be_said_at_a_time() {
-        assert_eq!(said(json!({"text": "hi"})), Ok(Said::Text("hi".into())));
-        assert_eq!(
-            said(json!({"image": true, "caption": "look"})),
-            Ok(Said::Media { media: Media::Image, caption: Some("look".into()) })
-        );
-        assert!(said(json!({})).is_err());
-        assert!(said(json!({"text": ""})).is_err());
-        assert!(said(json!({"text": "hi", "press": "a"})).is_err());
-        assert!(said(json!({"reaction": "👍"})).unwrap_err().contains("`to`"));
-    }
 }

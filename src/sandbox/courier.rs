@@ -1,19 +1,19 @@
 //! Carries webhooks to the receiver: signed, batched, and again until they are answered 200.
 //!
-//! What waits is kept in one lane per phone. A flush takes whatever the free lanes hold, up to [`BATCH_MAX`] updates, and
+//! What waits is kept in one lane per phone ([`super::lanes`]). A flush takes whatever the free lanes hold, up to [`BATCH_MAX`] updates, and
 //! their lanes stay shut until that POST is answered 200: a phone's next message never overtakes its earlier one.
 //! Anything else than 200 is tried again after growing pauses, without end (Meta gives up after 7 days).
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::lanes::Lanes;
 use super::payload::{Number, Update, envelope};
 use super::{lock, wire};
 use crate::clock::Clock;
@@ -29,6 +29,27 @@ pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How long one POST may take. Meta's own limit is not documented.
 pub const POST_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Whose program posts webhooks, in the header `User-Agent`.
+const USER_AGENT: &str = "facebookexternalua";
+
+/// How webhooks are posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Posting {
+    /// Nothing is posted: it waits until this is false again.
+    pub paused: bool,
+    /// Each n-th POST that was answered 200 is made once more, as Meta does when it retries for another app; 0: none.
+    pub duplicate_every: u64,
+    /// Updates in one POST, 1 to [`BATCH_MAX`].
+    pub batch_max: usize,
+}
+
+impl Default for Posting {
+    fn default() -> Self {
+        Self { paused: false, duplicate_every: 0, batch_max: BATCH_MAX }
+    }
+}
+
 /// What the courier has done since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Delivered {
@@ -36,6 +57,8 @@ pub struct Delivered {
     pub posts: u64,
     /// POSTs that were not answered 200.
     pub failed: u64,
+    /// POSTs that were made once more though they had been answered 200.
+    pub duplicates: u64,
     /// Updates that were answered 200.
     pub acknowledged: u64,
     /// Updates that wait or are on their way.
@@ -51,57 +74,14 @@ pub(super) struct Courier {
     lanes: Mutex<Lanes>,
     wake: Notify,
     url: watch::Sender<Option<Url>>,
+    posting: watch::Sender<Posting>,
+    /// POSTs that were answered 200.
+    taken: AtomicU64,
+    duplicates: AtomicU64,
     posts: AtomicU64,
     failed: AtomicU64,
     acknowledged: AtomicU64,
     trouble: Mutex<Option<String>>,
-}
-
-/// What waits, by phone. A phone that is on its way is in `waiting` (so that it is not made ready twice) but not in `ready`.
-#[derive(Default)]
-struct Lanes {
-    waiting: HashMap<String, VecDeque<Update>>,
-    ready: VecDeque<String>,
-    pending: u64,
-}
-
-impl Lanes {
-    fn push(&mut self, update: Update) {
-        self.pending += 1;
-        if let Some(lane) = self.waiting.get_mut(&update.phone) {
-            lane.push_back(update);
-        } else {
-            self.ready.push_back(update.phone.clone());
-            self.waiting.insert(update.phone.clone(), VecDeque::from([update]));
-        }
-    }
-
-    /// Up to [`BATCH_MAX`] updates of lanes that are free; those lanes are shut.
-    fn take(&mut self) -> Vec<Update> {
-        let mut batch = Vec::new();
-        while batch.len() < BATCH_MAX
-            && let Some(phone) = self.ready.pop_front()
-        {
-            if let Some(lane) = self.waiting.get_mut(&phone) {
-                let room = (BATCH_MAX - batch.len()).min(lane.len());
-                batch.extend(lane.drain(..room));
-            }
-        }
-        batch
-    }
-
-    /// Opens the lanes of a batch that arrived.
-    fn arrived(&mut self, batch: &[Update]) {
-        self.pending -= batch.len() as u64;
-        for group in batch.chunk_by(|a, b| a.phone == b.phone) {
-            let phone = &group[0].phone;
-            if self.waiting.get(phone).is_some_and(VecDeque::is_empty) {
-                self.waiting.remove(phone);
-            } else {
-                self.ready.push_back(phone.clone());
-            }
-        }
-    }
 }
 
 impl Courier {
@@ -112,6 +92,9 @@ impl Courier {
             lanes: Mutex::default(),
             wake: Notify::new(),
             url: watch::Sender::new(url),
+            posting: watch::Sender::default(),
+            taken: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
             posts: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
@@ -125,6 +108,29 @@ impl Courier {
 
     pub(super) fn url(&self) -> Option<String> {
         self.url.borrow().as_ref().map(ToString::to_string)
+    }
+
+    /// The business account that webhooks speak of.
+    pub(super) fn account(&self) -> &str {
+        &self.number.business_account_id
+    }
+
+    pub(super) fn posting(&self) -> Posting {
+        *self.posting.borrow()
+    }
+
+    /// Posts otherwise from here on.
+    pub(super) fn set_posting(&self, posting: Posting) {
+        self.posting.send_replace(posting);
+    }
+
+    /// Waits as long as nothing may be posted.
+    async fn unpaused(&self) -> Posting {
+        let mut posting = self.posting.subscribe();
+        match posting.wait_for(|posting| !posting.paused).await {
+            Ok(posting) => *posting,
+            Err(_) => Posting::default(),
+        }
     }
 
     /// Queues updates behind what waits for their phones.
@@ -143,6 +149,7 @@ impl Courier {
         Delivered {
             posts: self.posts.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            duplicates: self.duplicates.load(Ordering::Relaxed),
             acknowledged: self.acknowledged.load(Ordering::Relaxed),
             pending: lock(&self.lanes).pending,
             trouble: lock(&self.trouble).clone(),
@@ -164,7 +171,8 @@ impl Courier {
             let ready = async {
                 let permit = in_flight.clone().acquire_owned().await.expect("this semaphore is never closed");
                 loop {
-                    let batch = lock(&self.lanes).take();
+                    let posting = self.unpaused().await;
+                    let batch = lock(&self.lanes).take(posting.batch_max);
                     if !batch.is_empty() {
                         return (permit, batch);
                     }
@@ -184,6 +192,7 @@ impl Courier {
                 }
                 courier.acknowledged.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 arrived(&batch);
+                batch.iter().for_each(Update::has_arrived);
                 lock(&courier.lanes).arrived(&batch);
                 drop(permit);
                 courier.wake.notify_one();
@@ -191,17 +200,29 @@ impl Courier {
         }
     }
 
-    /// Posts one batch until it is answered 200.
+    /// Posts one batch until it is answered 200, and again when its turn as a duplicate has come.
     async fn carry(&self, client: &Client, clock: &Clock, batch: &[Update]) {
         let body = wire::to_wire(&envelope(&self.number, batch));
+        self.insist(client, clock, &body).await;
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = self.posting().duplicate_every;
+        if every > 0 && taken.is_multiple_of(every) {
+            self.duplicates.fetch_add(1, Ordering::Relaxed);
+            // Whatever becomes of it: it was there already.
+            self.post(client, body).await.ok();
+        }
+    }
+
+    async fn insist(&self, client: &Client, clock: &Clock, body: &[u8]) {
         let mut url = self.url.subscribe();
         let mut pause = RETRY_FIRST;
-        while self.post(client, body.clone()).await != Ok(StatusCode::OK.as_u16()) {
+        while self.post(client, body.to_owned()).await != Ok(StatusCode::OK.as_u16()) {
             tokio::select! {
                 () = clock.sleep(pause) => pause = RETRY_MAX.min(pause * 2),
                 // A receiver at a new address deserves a try at once.
                 _ = url.changed() => pause = RETRY_FIRST,
             }
+            self.unpaused().await;
         }
     }
 
@@ -214,6 +235,7 @@ impl Courier {
         let request = client
             .post(url)
             .header("Content-Type", "application/json")
+            .header("User-Agent", USER_AGENT)
             .header(wire::SIGNATURE_HEADER, self.sign(&body))
             .body(body);
         let answer = match request.send().await {
@@ -264,49 +286,7 @@ pub(super) fn webhook_url(given: &str) -> Result<Url, BadWebhookUrl> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::super::payload::Kind;
     use super::*;
-
-    fn update(phone: &str, n: usize) -> Update {
-        Update {
-            phone: phone.into(),
-            wamid: format!("wamid.{n}"),
-            kind: Kind::Message,
-            contact: None,
-            item: json!(n),
-        }
-    }
-
-    fn numbers(batch: &[Update]) -> Vec<u64> {
-        batch.iter().map(|update| update.item.as_u64().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_phone_on_its_way_keeps_its_later_updates_back_until_it_arrived() {
-        let mut lanes = Lanes::default();
-        lanes.push(update("a", 1));
-        let first = lanes.take();
-        lanes.push(update("a", 2));
-        lanes.push(update("b", 3));
-        assert_eq!(numbers(&lanes.take()), [3]);
-        assert!(lanes.take().is_empty());
-        lanes.arrived(&first);
-        assert_eq!(numbers(&lanes.take()), [2]);
-        assert_eq!(lanes.pending, 2);
-    }
-
-    #[test]
-    fn a_batch_holds_a_thousand_and_the_rest_of_a_lane_follows_in_order() {
-        let mut lanes = Lanes::default();
-        (0..BATCH_MAX + 5).for_each(|n| lanes.push(update("a", n)));
-        let first = lanes.take();
-        assert_eq!(first.len(), BATCH_MAX);
-        assert!(lanes.take().is_empty());
-        lanes.arrived(&first);
-        assert_eq!(numbers(&lanes.take()), [1000, 1001, 1002, 1003, 1004]);
-    }
 
     #[test]
     fn only_http_on_this_machine_can_be_the_webhook() {

@@ -1,6 +1,6 @@
 //! What stands in a phone's transcript.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 
@@ -15,7 +15,7 @@ pub enum Side {
 }
 
 /// How far an entry has come. The order is the order of progress; `Failed` is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Taken by Meta.
@@ -26,6 +26,8 @@ pub enum Status {
     Delivered,
     /// Seen by the other side.
     Read,
+    /// A voice note that the other side has listened to.
+    Played,
     /// Given up.
     Failed,
 }
@@ -38,6 +40,7 @@ impl Status {
             Self::Sent => "sent",
             Self::Delivered => "delivered",
             Self::Read => "read",
+            Self::Played => "played",
             Self::Failed => "failed",
         }
     }
@@ -80,6 +83,15 @@ pub struct Content {
     /// Where a `cta_url` button or a linked file leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Meta's id of the file that it carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<String>,
+    /// Whether it is a voice note.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub voice: bool,
+    /// What a template is for, which decides its price: `authentication`, `marketing`, `utility`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
 }
 
 /// One message of a transcript.
@@ -95,6 +107,9 @@ pub struct Entry {
     /// The wamid that it answers or reacts to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+    /// The number that the business sent it to; absent when it was sent to a user id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// The sender's `biz_opaque_callback_data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback_data: Option<String>,

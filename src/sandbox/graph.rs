@@ -1,34 +1,35 @@
-//! The Graph API's side: `POST` and `GET /{version}/{phone_number_id}…`.
+//! The Graph API's side of messages: `POST /{version}/{phone_number_id}/messages`.
 //!
 //! The order of the checks is Meta's: who asks (190), about which number (100/33), is the request well formed (100,
-//! 131008, 131009), and then may it go out now (130429, 131056, 131047: [`super::limits`]). Error rules are met before the
-//! last, since an outage meets good requests, and what it stops uses up nothing.
+//! 131008, 131009), are there such files (100) and such a template (132000 and so on), and then may it go out now
+//! (130429, 131056, 131047: [`super::limits`]). Error rules are met before the last, since an outage meets good requests,
+//! and what it stops uses up nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::faults::{Faults, Outcome};
+use super::answer::{Answer, refuse};
+use super::courier::POST_TIMEOUT as ARRIVAL_TIMEOUT;
+use super::faults::{Endpoint, Faults};
 use super::limits::Limiter;
 use super::lock;
+use super::media::Files;
 use super::payload::Number;
 use super::phones::Phones;
 use super::refusal::Refusal;
+use super::templates::Templates;
 use super::tokens::Tokens;
 use super::validate::{self, Outgoing, Recipient};
 use crate::clock::{Clock, Millis};
 
 /// Requests kept in the record; the oldest go first.
 pub const REQUESTS_KEPT: usize = 20_000;
-/// How long a hanging answer hangs. Every client gives up long before.
-const HANG: Duration = Duration::from_secs(600);
 
 /// One request that came to `/messages`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,21 +86,37 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn check(&self, request: &HttpRequest, phone_number_id: &str) -> Result<(), Refusal> {
+    /// Passes those who have a token.
+    pub(super) fn check_token(&self, request: &HttpRequest) -> Result<(), Refusal> {
         let header = request.headers().get("Authorization").and_then(|value| value.to_str().ok());
-        self.tokens.check(header.and_then(|value| value.strip_prefix("Bearer ")))?;
-        if phone_number_id == self.number.phone_number_id {
-            return Ok(());
-        }
-        Err(Refusal::unknown_object(phone_number_id))
+        self.tokens.check(header.and_then(|value| value.strip_prefix("Bearer ")))
+    }
+
+    /// Passes those who have a token and speak of our number.
+    pub(super) fn check(&self, request: &HttpRequest, phone_number_id: &str) -> Result<(), Refusal> {
+        self.check_object(request, phone_number_id, &self.number.phone_number_id)
+    }
+
+    /// Passes those who have a token and speak of our account.
+    pub(super) fn check_account(&self, request: &HttpRequest, account: &str) -> Result<(), Refusal> {
+        self.check_object(request, account, &self.number.business_account_id)
+    }
+
+    fn check_object(&self, request: &HttpRequest, asked: &str, ours: &str) -> Result<(), Refusal> {
+        self.check_token(request)?;
+        if asked == ours { Ok(()) } else { Err(Refusal::unknown_object(asked)) }
     }
 }
 
-/// What is done with a request in the end.
-enum Answer {
-    Json(u16, Value),
-    Cut,
-    Hang,
+/// Everything that a request for a message passes by.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) gate: Gate,
+    pub(super) phones: Phones,
+    pub(super) templates: Templates,
+    pub(super) files: Files,
+    pub(super) faults: Faults,
+    pub(super) record: Record,
 }
 
 /// `POST /{version}/{phone_number_id}/messages`.
@@ -107,140 +124,101 @@ pub(super) async fn messages(
     request: HttpRequest,
     path: Path<(String, String)>,
     body: Bytes,
-    gate: Data<Gate>,
-    phones: Data<Phones>,
-    faults: Data<Faults>,
-    record: Data<Record>,
+    desk: Data<Desk>,
 ) -> HttpResponse {
+    let Desk { gate, phones, faults, record, .. } = &**desk;
     let body: Option<Value> = serde_json::from_slice(&body).ok();
     let checked = gate.check(&request, &path.1).and_then(|()| match &body {
-        Some(body) => validate::check(body),
+        Some(body) => validate::check(body).and_then(|wanted| desk.look_up(wanted, body)),
         None => Err(Refusal::of(100).details("The request body is not valid JSON.")),
     });
-    let mut wamid = None;
-    let answer = match checked {
-        Err(refusal) => refused(&refusal, &gate.limiter),
+    let (answer, wamid) = match checked {
+        Err(refusal) => (refused(&refusal, &gate.limiter), None),
         Ok(validate::Request::MarkRead { wamid, typing }) => {
-            if phones.mark_read(&wamid, typing) {
-                Answer::Json(200, json!({"success": true}))
-            } else {
-                refused(
-                    &Refusal::value("message_id", "is not a message that this number received"),
-                    &gate.limiter,
-                )
-            }
+            let receipt = async || mark_read(phones, &wamid, typing, &gate.limiter);
+            (faults.around(Endpoint::Receipts, "", receipt).await, None)
         }
-        Ok(validate::Request::Message(message)) => {
-            send(&message, &phones, &faults, &gate.limiter, &mut wamid).await
-        }
+        Ok(validate::Request::Message(message)) => send(&message, phones, faults, &gate.limiter).await,
     };
-    let answered = if let Answer::Json(status, _) = &answer { Some(*status) } else { None };
-    record.add(body.unwrap_or_default(), answered, wamid);
-    respond(answer, &faults).await
+    record.add(body.unwrap_or_default(), answer.status(), wamid);
+    faults.respond(answer).await
 }
 
-/// Delivers one message, unless an error rule has other plans.
+impl Desk {
+    /// A message whose files and whose template, if it names any, are there; the template is filled in.
+    fn look_up(&self, wanted: validate::Request, body: &Value) -> Result<validate::Request, Refusal> {
+        match wanted {
+            validate::Request::Message(mut message) => {
+                message.fails = self.files.check(body)?;
+                if let Some(wish) = &message.template
+                    && let Some(content) = self.templates.fill(wish)?
+                {
+                    message.content = content;
+                }
+                Ok(validate::Request::Message(message))
+            }
+            other @ validate::Request::MarkRead { .. } => Ok(other),
+        }
+    }
+}
+
+fn mark_read(phones: &Phones, wamid: &str, typing: bool, limiter: &Limiter) -> HttpResponse {
+    if phones.mark_read(wamid, typing) {
+        return HttpResponse::Ok().json(json!({"success": true}));
+    }
+    let refusal = Refusal::value("message_id", "is not a message that this number received");
+    limiter.count_refusal(refusal.code);
+    refuse(&refusal)
+}
+
+/// Delivers one message, unless an error rule has other plans. The answer is that of the request, and the wamid.
 async fn send(
     message: &Outgoing,
     phones: &Phones,
     faults: &Faults,
     limiter: &Limiter,
-    wamid: &mut Option<String>,
-) -> Answer {
-    let outcome = faults.meet(&phones.resolve(&message.recipient));
-    match outcome {
-        Some(Outcome::Error { code, status }) => {
-            let refusal = Outcome::refusal(code, status);
-            return Answer::Json(refusal.status, refusal.body());
+) -> (Answer, Option<String>) {
+    let mut wamid = None;
+    let deliver = async || {
+        let taken = match phones.receive(message) {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                limiter.count_refusal(refusal.code);
+                return refuse(&refusal);
+            }
+        };
+        wamid = Some(taken.wamid.clone());
+        for mut arrival in taken.awaited {
+            // It may never come, and then the answer comes all the same.
+            timeout(ARRIVAL_TIMEOUT, arrival.wait_for(|has_arrived| *has_arrived)).await.ok();
         }
-        Some(Outcome::CutBefore) => return Answer::Cut,
-        Some(Outcome::HangBefore) => return Answer::Hang,
-        Some(Outcome::Delay { ms }) => faults.pause(Duration::from_millis(ms)).await,
-        Some(Outcome::CutAfter | Outcome::HangAfter) | None => {}
-    }
-    let (wa_id, user_id, id) = match phones.receive(message) {
-        Ok(received) => received,
-        Err(refusal) => return refused(&refusal, limiter),
-    };
-    *wamid = Some(id.clone());
-    let contact = match &message.recipient {
-        Recipient::Phone { input, .. } => json!({"input": input, "wa_id": wa_id, "user_id": user_id}),
-        Recipient::UserId(input) => json!({"input": input, "user_id": user_id}),
-    };
-    match outcome {
-        Some(Outcome::CutAfter) => Answer::Cut,
-        Some(Outcome::HangAfter) => Answer::Hang,
-        _ => {
-            let answer =
-                json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [{"id": id}]});
-            Answer::Json(200, answer)
+        let (wa_id, user_id) = (&taken.wa_id, &taken.user_id);
+        let contact = match &message.recipient {
+            Recipient::Phone { input, .. } => json!({"input": input, "wa_id": wa_id, "user_id": user_id}),
+            Recipient::UserId(input) => json!({"input": input, "user_id": user_id}),
+        };
+        let mut told = json!({"id": taken.wamid});
+        // Only templates have one (Meta, "Send messages": the response).
+        if message.template.is_some() {
+            told["message_status"] = json!("accepted");
         }
-    }
+        HttpResponse::Ok().json(json!({
+            "messaging_product": "whatsapp", "contacts": [contact], "messages": [told],
+        }))
+    };
+    let answer = faults.around(Endpoint::Messages, &phones.resolve(&message.recipient), deliver).await;
+    (answer, wamid)
 }
 
 fn refused(refusal: &Refusal, limiter: &Limiter) -> Answer {
     limiter.count_refusal(refusal.code);
-    Answer::Json(refusal.status, refusal.body())
+    Answer::refused(refusal)
 }
 
-async fn respond(answer: Answer, faults: &Faults) -> HttpResponse {
-    match answer {
-        Answer::Json(status, body) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            HttpResponse::build(status).json(body)
-        }
-        Answer::Cut => cut(),
-        Answer::Hang => {
-            faults.pause(HANG).await;
-            cut()
-        }
+/// The members of `node` that a request wants; its id is always among them.
+pub(super) fn fields(mut node: Value, wanted: Option<&str>) -> Value {
+    if let (Some(wanted), Some(members)) = (wanted, node.as_object_mut()) {
+        members.retain(|key, _| key == "id" || wanted.split(',').any(|field| field.trim() == key));
     }
-}
-
-/// An answer that never is one: its body fails before the first byte, and the server closes the connection.
-fn cut() -> HttpResponse {
-    let failing = stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut by an error rule")) });
-    HttpResponse::Ok().streaming(failing)
-}
-
-/// The query of [`number`].
-#[derive(Deserialize)]
-pub(super) struct Fields {
-    fields: Option<String>,
-}
-
-/// `GET /{version}/{phone_number_id}?fields=a,b`: the number as Meta shows it.
-pub(super) async fn number(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    query: Query<Fields>,
-    gate: Data<Gate>,
-) -> HttpResponse {
-    if let Err(refusal) = gate.check(&request, &path.1) {
-        return respond_json(&refusal);
-    }
-    let mut node = json!({
-        "id": gate.number.phone_number_id,
-        "display_phone_number": gate.number.display_phone_number,
-        "verified_name": "Local Meta",
-        "quality_rating": "GREEN",
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-        "throughput": {"level": "STANDARD"},
-    });
-    if let (Some(fields), Some(node)) = (&query.fields, node.as_object_mut()) {
-        node.retain(|key, _| key == "id" || fields.split(',').any(|field| field.trim() == key));
-    }
-    HttpResponse::Ok().json(node)
-}
-
-/// Any other Graph path.
-pub(super) async fn elsewhere(request: HttpRequest) -> HttpResponse {
-    let message = format!("Unknown path components: {}", request.path());
-    respond_json(&Refusal { status: 400, code: 2500, subcode: None, message, details: None })
-}
-
-fn respond_json(refusal: &Refusal) -> HttpResponse {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-    HttpResponse::build(status).json(refusal.body())
+    node
 }

@@ -5,20 +5,25 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::courier::{BadWebhookUrl, Courier, Delivered, webhook_url};
+use super::counted::{BadRule, Standing};
+use super::courier::{BATCH_MAX, BadWebhookUrl, Delivered, Posting, webhook_url};
 use super::entry::{Entry, Side, Status};
-use super::faults::{BadRule, Faults, Rule, Standing};
-use super::graph::{Gate, Received, Record};
-use super::limits::{Limiter, Limits};
-use super::payload::Number;
-use super::phones::{CannotSay, PhoneSummary, Phones, TRANSCRIPT_MAX};
-use super::said::{Media, Said};
-use super::server::{self, Errand, Parts};
+use super::faults::{Endpoint, Placed, Rule};
+use super::graph::Received;
+use super::limits::Limits;
+use super::media::{Media, Sent};
+use super::parts::Parts;
+use super::phones::{CannotSay, NewIds, PhoneSummary, Profile, TRANSCRIPT_MAX};
+use super::said::{Beside, Said};
+use super::server::{self, Errand};
 use super::settings::Settings;
-use super::tokens::Tokens;
+use super::statuses::StatusRule;
+use super::templates::BadTemplate;
+use super::words::Words;
 use crate::clock::Clock;
 
 /// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
@@ -48,15 +53,13 @@ impl LocalMeta {
     /// Starts one on a thread of its own; it can be called on any runtime. It serves once this returns.
     ///
     /// # Errors
-    /// When the address is taken or not this machine's, the webhook address is not on this machine, or a demo phone's
-    /// number is none.
+    /// When the address is taken or not this machine's, the webhook address is not on this machine, a demo phone's
+    /// number is none, or a template's definition is not good.
     #[expect(
         clippy::unused_async,
         reason = "starting may come to wait for the server without a change for callers"
     )]
     pub async fn start(settings: Settings, clock: Clock) -> io::Result<Self> {
-        let invalid =
-            |error: &dyn std::error::Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
         if !settings.listen.ip().is_loopback() {
             let message = format!(
                 "the local Meta asks for no key, so it cannot listen on {}; use 127.0.0.1",
@@ -64,40 +67,9 @@ impl LocalMeta {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let url =
-            settings.webhook_url.as_deref().map(webhook_url).transpose().map_err(|error| invalid(&error))?;
-        let number = Number {
-            business_account_id: settings.business_account_id.clone(),
-            phone_number_id: settings.phone_number_id.clone(),
-            display_phone_number: settings.display_phone_number.clone(),
-        };
-        let courier = Arc::new(Courier::new(number.clone(), settings.app_secret.clone(), url));
-        let limiter = Limiter::new(settings.limits);
-        let phones = Phones::new(
-            courier.clone(),
-            limiter.clone(),
-            clock.clone(),
-            &settings.display_phone_number,
-            settings.statuses,
-        );
-        for phone in &settings.phones {
-            phones.add(phone).map_err(|error| invalid(&error))?;
-        }
-        let parts = Parts {
-            gate: Gate {
-                number,
-                tokens: Tokens::new(settings.token.clone(), clock.clone()),
-                limiter,
-                first_token: settings.token.as_str().into(),
-            },
-            phones,
-            faults: Faults::new(clock.clone()),
-            record: Record::new(clock.clone()),
-            courier,
-            clock,
-        };
         let listener = TcpListener::bind(settings.listen)?;
         let addr = listener.local_addr()?;
+        let parts = Parts::new(&settings, addr, clock)?;
         let stop = CancellationToken::new();
         let (errands, errand_queue) = mpsc::unbounded_channel();
         let (alive_sender, alive) = watch::channel(());
@@ -138,7 +110,7 @@ impl LocalMeta {
     /// # Errors
     /// When `phone` is no number.
     pub fn say(&self, phone: &str, text: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Text(text.to_owned()))
+        self.act(phone, Said::Text(text.to_owned()))
     }
 
     /// A phone presses the newest button or list row with this id, or else with this title.
@@ -146,15 +118,40 @@ impl LocalMeta {
     /// # Errors
     /// When it has received no such button or row, or is no number.
     pub fn press(&self, phone: &str, id: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Press(id.to_owned()))
+        self.act(phone, Said::Press(id.to_owned()))
     }
 
-    /// A phone sends a file.
+    /// A phone sends one of the files that every phone has at hand.
     ///
     /// # Errors
     /// When `phone` is no number.
     pub fn send_media(&self, phone: &str, media: Media, caption: Option<&str>) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Media { media, caption: caption.map(str::to_owned) })
+        let sent = Sent::sample(&self.parts.files, media, caption.map(str::to_owned));
+        self.act(phone, Said::File(Box::new(sent)))
+    }
+
+    /// A phone sends a file with these bytes; its type decides whether it is a picture, a film, a sound, a sticker or a
+    /// document. The `name` shows with a document.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn send_file(
+        &self,
+        phone: &str,
+        mime_type: &str,
+        name: Option<&str>,
+        bytes: Vec<u8>,
+        caption: Option<&str>,
+    ) -> Result<String, CannotSay> {
+        let caption = caption.map(str::to_owned);
+        let sent = Sent::file(&self.parts.files, mime_type, name, bytes.into(), caption, false);
+        self.act(phone, Said::File(Box::new(sent)))
+    }
+
+    /// The bytes of a file, by Meta's id of it, as long as that lives.
+    #[must_use]
+    pub fn file(&self, media_id: &str) -> Option<Vec<u8>> {
+        self.parts.files.find(media_id).map(|file| file.bytes.to_vec())
     }
 
     /// A phone reacts to a message; an empty emoji takes the reaction back.
@@ -162,13 +159,66 @@ impl LocalMeta {
     /// # Errors
     /// When `phone` is no number.
     pub fn react(&self, phone: &str, wamid: &str, emoji: &str) -> Result<String, CannotSay> {
-        self.parts.phones.say(phone, Said::Reaction { wamid: wamid.to_owned(), emoji: emoji.to_owned() })
+        self.act(phone, Said::Reaction { wamid: wamid.to_owned(), emoji: emoji.to_owned() })
+    }
+
+    fn act(&self, phone: &str, said: Said) -> Result<String, CannotSay> {
+        self.parts.phones.say(phone, said, &Beside::default())
+    }
+
+    /// A phone does what `words` say, as `POST /phones/{wa_id}/messages` takes them: `{"order":{…}}`,
+    /// `{"text":"hi","quote":"wamid…"}`, `{"raw":{"type":…}}`.
+    ///
+    /// # Errors
+    /// In words: when they make no sense, the phone cannot do so, or it is no number.
+    pub fn does(&self, phone: &str, words: Value) -> Result<String, String> {
+        let words: Words = serde_json::from_value(words).map_err(|error| error.to_string())?;
+        let (said, beside) = words.said(&self.parts.files)?;
+        self.parts.phones.say(phone, said, &beside).map_err(|error| error.to_string())
+    }
+
+    /// A person gets another number, and with it another user id; the webhook tells so, and the old number leads nowhere.
+    ///
+    /// # Errors
+    /// When either is no number, or the new one has an owner.
+    pub fn change_number(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
+        self.parts.phones.change(phone, &NewIds { wa_id: Some(to.to_owned()), user_id: None })
+    }
+
+    /// A person gets another user id; the webhook tells so, and the old one leads nowhere.
+    ///
+    /// # Errors
+    /// When `phone` is no number, or `to` no user id or somebody's.
+    pub fn change_user_id(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
+        self.parts.phones.change(phone, &NewIds { wa_id: None, user_id: Some(to.to_owned()) })
+    }
+
+    /// Whether the business is told no number of this person, as with those who go by a username.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn hide_number(&self, phone: &str, hides: bool) -> Result<(), CannotSay> {
+        self.parts.phones.set_profile(phone, Profile::hiding(hides))
+    }
+
+    /// A person stops or resumes marketing; the webhook tells so.
+    ///
+    /// # Errors
+    /// When `phone` is no number.
+    pub fn set_marketing(&self, phone: &str, wanted: bool) -> Result<(), CannotSay> {
+        self.parts.phones.set_marketing(phone, wanted)
     }
 
     /// A phone is looked at: what was delivered becomes read, with the status webhooks. The answer is how many.
     #[must_use]
     pub fn open(&self, phone: &str) -> usize {
         self.parts.phones.open(phone)
+    }
+
+    /// A person listens to the voice note `wamid`, or to all of them, with the status webhooks. The answer is how many.
+    #[must_use]
+    pub fn play(&self, phone: &str, wamid: Option<&str>) -> usize {
+        self.parts.phones.play(phone, wamid)
     }
 
     /// Queues one status webhook for a message of the business, in whatever order and as often as a test likes; an error
@@ -262,23 +312,73 @@ impl LocalMeta {
         self.transcript(phone).into_iter().filter(|entry| entry.from == Side::Business).collect()
     }
 
-    /// Sets an error rule. The answer is its number.
+    /// Sets an error rule for sends. The answer is its number.
     ///
     /// # Errors
     /// When one of its numbers makes no sense, or there are too many rules.
     pub fn set_rule(&self, rule: Rule) -> Result<u64, BadRule> {
-        self.parts.faults.add(rule)
+        self.parts.faults.add(Endpoint::Messages, rule)
+    }
+
+    /// Sets an error rule for other requests than sends. The answer is its number.
+    ///
+    /// # Errors
+    /// When one of its numbers makes no sense, or there are too many rules.
+    pub fn set_rule_at(&self, at: Endpoint, rule: Rule) -> Result<u64, BadRule> {
+        self.parts.faults.add(at, rule)
     }
 
     /// The error rules that stand.
     #[must_use]
-    pub fn rules(&self) -> Vec<Standing> {
+    pub fn rules(&self) -> Vec<Standing<Placed>> {
         self.parts.faults.list()
     }
 
     /// Takes away every error rule.
     pub fn clear_rules(&self) {
         self.parts.faults.remove(None);
+    }
+
+    /// Sets a rule for how statuses are told. The answer is its number.
+    ///
+    /// # Errors
+    /// When one of its numbers makes no sense, or there are too many rules.
+    pub fn set_status_rule(&self, rule: StatusRule) -> Result<u64, BadRule> {
+        self.parts.teller.add(rule)
+    }
+
+    /// The status rules that stand.
+    #[must_use]
+    pub fn status_rules(&self) -> Vec<Standing<StatusRule>> {
+        self.parts.teller.list()
+    }
+
+    /// Takes away every status rule; what they held to shuffle it is told.
+    pub fn clear_status_rules(&self) {
+        self.parts.teller.remove(None);
+    }
+
+    /// How webhooks are posted.
+    #[must_use]
+    pub fn posting(&self) -> Posting {
+        self.parts.courier.posting()
+    }
+
+    /// Posts webhooks otherwise from here on. A batch of no update is one of one.
+    pub fn set_posting(&self, posting: Posting) {
+        self.parts
+            .courier
+            .set_posting(Posting { batch_max: posting.batch_max.clamp(1, BATCH_MAX), ..posting });
+    }
+
+    /// Posts nothing until [`LocalMeta::resume_webhooks`]; what is on its way arrives.
+    pub fn pause_webhooks(&self) {
+        self.set_posting(Posting { paused: true, ..self.posting() });
+    }
+
+    /// Posts what has waited, and goes on.
+    pub fn resume_webhooks(&self) {
+        self.set_posting(Posting { paused: false, ..self.posting() });
     }
 
     /// The limits that are kept.
@@ -297,6 +397,30 @@ impl LocalMeta {
     #[must_use]
     pub fn refusals(&self, code: u32) -> u64 {
         self.parts.gate.limiter.refusals().get(&code).copied().unwrap_or_default()
+    }
+
+    /// Every template as Meta lists it, in the order in which they came.
+    #[must_use]
+    pub fn templates(&self) -> Vec<Value> {
+        self.parts.templates.all()
+    }
+
+    /// Puts a template there that is approved already, without a webhook: a definition as Meta takes it, in which
+    /// examples can be left out. The answer is its id.
+    ///
+    /// # Errors
+    /// When Meta would not take it.
+    pub fn add_template(&self, definition: &Value) -> Result<String, BadTemplate> {
+        self.parts.templates.add(definition)
+    }
+
+    /// Tells a status event of Meta's about a template, such as `PAUSED`, `DISABLED` or `REINSTATED`, and sets the
+    /// status that comes with it.
+    ///
+    /// # Errors
+    /// When there is no such template or no such event.
+    pub fn set_template_status(&self, name: &str, language: &str, event: &str) -> Result<(), BadTemplate> {
+        self.parts.templates.change_named(name, language, event)
     }
 
     /// Makes a token valid beside those that are, for so long or without an end.

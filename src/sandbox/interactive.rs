@@ -49,7 +49,10 @@ pub(super) fn check(node: &Param<'_>) -> Checked<Content> {
     let body = node.need("body")?;
     body.only(&["text"])?;
     body.need("text")?.text(BODY_MAX)?.clone_into(&mut content.text);
-    content.header = node.find("header").map(|header| check_header(&header, kind)).transpose()?;
+    if let Some(header) = node.find("header") {
+        let (shown, media) = check_header(&header, kind)?;
+        (content.header, content.media) = (Some(shown), media);
+    }
     if let Some(footer) = node.find("footer") {
         footer.only(&["text"])?;
         content.footer = Some(footer.need("text")?.text(FOOTER_MAX)?.to_owned());
@@ -57,17 +60,17 @@ pub(super) fn check(node: &Param<'_>) -> Checked<Content> {
     Ok(content)
 }
 
-/// A list takes a header of text only; the others also an image, a video or a document.
-fn check_header(header: &Param<'_>, kind: &str) -> Checked<String> {
+/// A list takes a header of text only; the others also an image, a video or a document. The answer is what it shows, and
+/// the id of its file.
+fn check_header(header: &Param<'_>, kind: &str) -> Checked<(String, Option<String>)> {
     let allowed: &[&str] = if kind == "list" { &["text"] } else { &["text", "image", "video", "document"] };
     let of = header.need("type")?.one_of(allowed)?;
     header.only(&["type", of])?;
     let node = header.need(of)?;
     if of == "text" {
-        return Ok(node.text(HEADER_MAX)?.to_owned());
+        return Ok((node.text(HEADER_MAX)?.to_owned(), None));
     }
-    asset(of, &node)?;
-    Ok(format!("[{of}]"))
+    Ok((format!("[{of}]"), asset(of, &node)?.media))
 }
 
 fn buttons(action: &Param<'_>) -> Checked<Content> {

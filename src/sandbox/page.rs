@@ -7,9 +7,10 @@ use actix_web::web::{self, ServiceConfig};
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
+    ("/net.js", "text/javascript; charset=utf-8", include_str!("page/net.js")),
+    ("/levers.js", "text/javascript; charset=utf-8", include_str!("page/levers.js")),
     ("/bubble.js", "text/javascript; charset=utf-8", include_str!("page/bubble.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
-    ("/photo.svg", "image/svg+xml", include_str!("page/photo.svg")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

@@ -20,8 +20,18 @@ impl<'a> Param<'a> {
         Self { path: String::new(), value }
     }
 
+    /// A value that stands at `path` in a request.
+    pub(super) fn at(path: &str, value: &'a Value) -> Self {
+        Self { path: path.to_owned(), value }
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The value itself.
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
     }
 
     fn path_of(&self, key: &str) -> String {
@@ -89,6 +99,15 @@ impl<'a> Param<'a> {
             return Ok(given);
         }
         Err(self.shape(&format!("must be one of {{{}}} - got \"{given}\"", allowed.join(", "))))
+    }
+
+    /// A word out of `allowed`, in capitals or not.
+    pub(super) fn word(&self, allowed: &[&'static str]) -> Checked<&'static str> {
+        let given = self.string()?;
+        let known = allowed.iter().find(|word| word.eq_ignore_ascii_case(given)).copied();
+        known.ok_or_else(|| {
+            self.shape(&format!("must be one of {{{}}} - got \"{given}\"", allowed.join(", ")))
+        })
     }
 
     /// A number between `-limit` and `limit`; Meta takes digits in a string as well.

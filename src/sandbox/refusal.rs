@@ -38,11 +38,20 @@ const KNOWN: &[(u32, u16, &str)] = &[
     (131_049, 400, "Message was not delivered to maintain healthy ecosystem engagement"),
     (131_050, 400, "User has stopped marketing messages"),
     (131_051, 400, "Unsupported message type"),
+    (131_052, 400, "Media download error"),
     (131_053, 400, "Media upload error"),
     (131_056, 400, "(Business Account, Consumer Account) pair rate limit hit"),
     (131_057, 500, "Account in maintenance mode"),
-    (132_000, 400, "Template Param Count Mismatch"),
-    (132_001, 404, "Template does not exist"),
+    (131_060, 400, "This message is unavailable"),
+    (131_062, 400, "Business-scoped User ID (BSUID) recipients are not supported for this message"),
+    (132_000, 400, "Number of parameters does not match the expected number of params"),
+    (132_001, 404, "Template name does not exist in the translation"),
+    (132_005, 400, "Translated text too long"),
+    (132_007, 400, "Template format character policy violated"),
+    (132_012, 400, "Parameter format does not match format in the created template"),
+    (132_015, 400, "Template is paused"),
+    (132_016, 400, "Template is disabled"),
+    (132_018, 400, "There was an issue with the parameters in your template"),
     (133_010, 400, "Phone number Not Registered"),
 ];
 
@@ -54,6 +63,8 @@ pub(super) struct Refusal {
     pub(super) subcode: Option<u32>,
     pub(super) message: String,
     pub(super) details: Option<String>,
+    /// A title and a sentence for the person who made the request, as Meta gives them about templates.
+    pub(super) for_people: Option<(String, String)>,
 }
 
 impl Refusal {
@@ -63,7 +74,31 @@ impl Refusal {
             .iter()
             .find(|(known, ..)| *known == code)
             .map_or((400, "Unknown error"), |(_, status, title)| (*status, *title));
-        Self { status, code, subcode: None, message: format!("(#{code}) {title}"), details: None }
+        Self {
+            status,
+            code,
+            subcode: None,
+            message: format!("(#{code}) {title}"),
+            details: None,
+            for_people: None,
+        }
+    }
+
+    /// One with a message of its own.
+    pub(super) fn saying(status: u16, code: u32, subcode: Option<u32>, message: String) -> Self {
+        Self { status, code, subcode, message, details: None, for_people: None }
+    }
+
+    /// Words for a person beside those for a program.
+    pub(super) fn for_people(mut self, title: &str, sentence: &str) -> Self {
+        self.for_people = Some((title.to_owned(), sentence.to_owned()));
+        self
+    }
+
+    /// The words that say the most.
+    pub(super) fn words(&self) -> &str {
+        let sentence = self.for_people.as_ref().map(|(_, sentence)| sentence.as_str());
+        sentence.or(self.details.as_deref()).unwrap_or(&self.message)
     }
 
     pub(super) fn details(mut self, details: impl Into<String>) -> Self {
@@ -89,7 +124,7 @@ impl Refusal {
     /// A token that is missing or not ours.
     pub(super) fn bad_token() -> Self {
         let message = "Invalid OAuth access token - Cannot parse access token".into();
-        Self { status: 401, code: 190, subcode: None, message, details: None }
+        Self::saying(401, 190, None, message)
     }
 
     /// A token that was good until `ended` (Meta, "Error codes": 190; the subcode from captured traffic).
@@ -101,7 +136,7 @@ impl Refusal {
             shown(ended),
             shown(now)
         );
-        Self { status: 401, code: 190, subcode: Some(463), message, details: None }
+        Self::saying(401, 190, Some(463), message)
     }
 
     /// An object (phone number, media, …) that this token cannot see. Meta answers 400 and not 404.
@@ -110,7 +145,7 @@ impl Refusal {
             "Unsupported request. Object with ID '{id}' does not exist, cannot be loaded due to missing permissions, \
              or does not support this operation"
         );
-        Self { status: 400, code: 100, subcode: Some(33), message, details: None }
+        Self::saying(400, 100, Some(33), message)
     }
 
     /// Meta's error body (Meta, "Error codes").
@@ -123,6 +158,11 @@ impl Refusal {
         }
         if let Some(subcode) = self.subcode {
             error["error_subcode"] = json!(subcode);
+        }
+        if let Some((title, sentence)) = &self.for_people {
+            error["is_transient"] = json!(false);
+            error["error_user_title"] = json!(title);
+            error["error_user_msg"] = json!(sentence);
         }
         json!({"error": error})
     }

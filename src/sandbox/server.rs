@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::control;
 use super::courier::{Courier, POST_TIMEOUT};
-use super::faults::Faults;
-use super::graph::{self, Gate, Record};
+use super::graph::{self, Desk};
 use super::levers;
+use super::media;
+use super::nodes;
 use super::page;
-use super::phones::Phones;
-use crate::clock::Clock;
+use super::parts::Parts;
+use super::templates;
 
 /// How long an idle connection is kept open.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(75);
@@ -31,6 +32,8 @@ const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(75);
 const WORKERS: usize = 2;
 /// The largest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
+/// The largest body with a file in it; the rest is for the form around it.
+const FORM_MAX: usize = media::UPLOAD_MAX + (1 << 20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Everything on the page comes from this server; nothing may frame it.
 const CONTENT_SECURITY_POLICY: &str =
@@ -38,17 +41,6 @@ const CONTENT_SECURITY_POLICY: &str =
 
 /// A body to sign and post, and where its answer goes.
 pub(super) type Errand = (Vec<u8>, oneshot::Sender<Result<u16, String>>);
-
-/// What the handlers and the courier's loop work with.
-#[derive(Clone)]
-pub(super) struct Parts {
-    pub(super) gate: Gate,
-    pub(super) phones: Phones,
-    pub(super) faults: Faults,
-    pub(super) record: Record,
-    pub(super) courier: Arc<Courier>,
-    pub(super) clock: Clock,
-}
 
 /// Starts the thread. It ends after `stop` and then drops its end of `alive`.
 pub(super) fn spawn(
@@ -92,8 +84,17 @@ async fn serve(
     let arrived = move |updates: &[_]| phones.arrived(updates);
     let carry = parts.courier.clone().run(client.clone(), parts.clock.clone(), stop.clone(), arrived);
     actix_web::rt::spawn(carry);
+    actix_web::rt::spawn(parts.teller.clone().run(stop.clone()));
     actix_web::rt::spawn(run_errands(parts.courier.clone(), client, errands));
 
+    let desk = Desk {
+        gate: parts.gate.clone(),
+        phones: parts.phones.clone(),
+        templates: parts.templates.clone(),
+        files: parts.files.clone(),
+        faults: parts.faults.clone(),
+        record: parts.record.clone(),
+    };
     let server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(turn_strangers_away))
@@ -104,8 +105,12 @@ async fn serve(
                     .add(("Referrer-Policy", "no-referrer")),
             )
             .app_data(PayloadConfig::new(BODY_MAX))
+            .app_data(Data::new(desk.clone()))
             .app_data(Data::new(parts.gate.clone()))
             .app_data(Data::new(parts.phones.clone()))
+            .app_data(Data::new(parts.teller.clone()))
+            .app_data(Data::new(parts.templates.clone()))
+            .app_data(Data::new(parts.files.clone()))
             .app_data(Data::new(parts.faults.clone()))
             .app_data(Data::new(parts.record.clone()))
             .app_data(Data::from(parts.courier.clone()))
@@ -126,26 +131,76 @@ async fn serve(
 }
 
 fn routes(to: &mut ServiceConfig) {
+    to.configure(graph_routes)
+        .configure(phone_routes)
+        .configure(lever_routes)
+        .configure(page::routes)
+        .default_service(web::to(nodes::elsewhere));
+}
+
+/// Meta's own.
+fn graph_routes(to: &mut ServiceConfig) {
+    let templates = web::resource(r"/{version:v\d+\.\d+}/{account}/message_templates")
+        .route(web::get().to(templates::graph::list))
+        .route(web::post().to(templates::graph::create))
+        .route(web::delete().to(templates::graph::delete));
+    let node = web::resource(r"/{version:v\d+\.\d+}/{id}")
+        .route(web::get().to(nodes::get))
+        .route(web::post().to(templates::graph::edit))
+        .route(web::delete().to(media::graph::delete));
+    let upload = web::resource(r"/{version:v\d+\.\d+}/{phone_number_id}/media")
+        .app_data(PayloadConfig::new(FORM_MAX))
+        .route(web::post().to(media::graph::upload));
     to.route(r"/{version:v\d+\.\d+}/{phone_number_id}/messages", web::post().to(graph::messages))
-        .route(r"/{version:v\d+\.\d+}/{phone_number_id}", web::get().to(graph::number))
+        .route(media::PLACE, web::get().to(media::graph::download))
+        .service(upload)
+        .service(templates)
+        .service(node);
+}
+
+/// What a person does on a phone.
+fn phone_routes(to: &mut ServiceConfig) {
+    let files = web::resource("/phones/{wa_id}/media")
+        .app_data(PayloadConfig::new(FORM_MAX))
+        .route(web::post().to(control::send_file));
+    to.service(files)
+        .route("/files/{media_id}", web::get().to(media::graph::show))
         .route("/phones", web::get().to(control::list))
         .route("/phones", web::post().to(control::add))
+        .route("/phones/{wa_id}", web::put().to(control::set_profile))
+        .route("/phones/{wa_id}/change", web::post().to(control::change))
+        .route("/phones/{wa_id}/preferences", web::post().to(control::preferences))
         .route("/phones/{wa_id}/messages", web::get().to(control::transcript))
         .route("/phones/{wa_id}/messages", web::post().to(control::say))
         .route("/phones/{wa_id}/open", web::post().to(control::open))
-        .route("/events", web::get().to(control::events))
-        .route("/requests", web::get().to(control::requests))
+        .route("/phones/{wa_id}/play", web::post().to(control::play))
+        .route("/events", web::get().to(control::events));
+}
+
+/// What sets how the local Meta behaves.
+fn lever_routes(to: &mut ServiceConfig) {
+    to.route("/requests", web::get().to(control::requests))
         .route("/rules", web::get().to(control::list_rules))
         .route("/rules", web::post().to(control::add_rule))
         .route("/rules", web::delete().to(control::remove_rules))
         .route("/rules/{id}", web::delete().to(control::remove_rule))
+        .route("/status-rules", web::get().to(levers::status_rules))
+        .route("/status-rules", web::post().to(levers::add_status_rule))
+        .route("/status-rules", web::delete().to(levers::remove_status_rules))
+        .route("/status-rules/{id}", web::delete().to(levers::remove_status_rule))
+        .route("/webhook", web::get().to(levers::webhook))
+        .route("/webhook", web::put().to(levers::set_webhook))
         .route("/limits", web::get().to(levers::limits))
         .route("/limits", web::put().to(levers::set_limits))
         .route("/token", web::get().to(levers::token))
         .route("/token", web::post().to(levers::add_token))
         .route("/token", web::delete().to(levers::expire_tokens))
-        .configure(page::routes)
-        .default_service(web::to(graph::elsewhere));
+        .route("/templates", web::get().to(templates::levers::list))
+        .route("/templates", web::post().to(templates::levers::add))
+        .route("/templates", web::put().to(templates::levers::set_review))
+        .route("/templates/{id}/status", web::post().to(templates::levers::status))
+        .route("/templates/{id}/quality", web::post().to(templates::levers::quality))
+        .route("/templates/{id}/category", web::post().to(templates::levers::category));
 }
 
 /// Posts single bodies for [`super::LocalMeta::deliver`], each on its own.

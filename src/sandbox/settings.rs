@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::limits::Limits;
+use super::templates::demo_templates;
 
 /// A phone that stands in the list from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,11 @@ pub struct Settings {
     pub statuses: bool,
     /// The limits that it keeps from the start.
     pub limits: Limits,
+    /// The templates that are there and approved from the start, each as `POST /{business_account_id}/message_templates`
+    /// takes it.
+    pub templates: Vec<Value>,
+    /// Whether a template that is not there is delivered unchecked, instead of being refused with 132001.
+    pub any_template: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -58,7 +65,7 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// A number with fresh secrets, three demo phones and Meta's limits, at `listen`.
+    /// A number with fresh secrets, three demo phones, demo templates and Meta's limits, at `listen`.
     #[must_use]
     pub fn made_up(listen: SocketAddr) -> Self {
         let secret = || Uuid::new_v4().simple().to_string();
@@ -79,6 +86,8 @@ impl Settings {
             ],
             statuses: true,
             limits: Limits::default(),
+            templates: demo_templates(),
+            any_template: false,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::entry::Content;
 use super::interactive;
 use super::param::{Checked, Param};
 use super::refusal::Refusal;
+use super::templates::Wish;
 
 /// Characters in a text message.
 const TEXT_MAX: usize = 4096;
@@ -76,6 +77,10 @@ pub(super) struct Outgoing {
     pub(super) content: Content,
     pub(super) context: Option<String>,
     pub(super) callback_data: Option<String>,
+    /// The template that it asks for; its content is only an outline until that is filled in.
+    pub(super) template: Option<Wish>,
+    /// Why it will fail after it was taken.
+    pub(super) fails: Option<Refusal>,
 }
 
 /// Checks one request body.
@@ -100,13 +105,28 @@ pub(super) fn check(body: &Value) -> Checked<Request> {
     };
     root.only(&[ENVELOPE, &[kind]].concat())?;
     let recipient = recipient(&root)?;
-    let (content, target) = content(kind, &root.need(kind)?)?;
+    let node = root.need(kind)?;
+    let (content, target) = content(kind, &node)?;
+    let wish = || Wish {
+        name: node.value()["name"].as_str().unwrap_or_default().to_owned(),
+        language: node.value()["language"]["code"].as_str().unwrap_or_default().to_owned(),
+        components: node.value()["components"].clone(),
+        to_user_id: matches!(recipient, Recipient::UserId(_)),
+    };
+    let template = (kind == "template").then(wish);
     let context = match root.find("context") {
         None => target,
         Some(context) => Some(context.need("message_id")?.text(STRING_MAX)?.to_owned()),
     };
     let callback_data = root.text_at("biz_opaque_callback_data", CALLBACK_DATA_MAX)?.map(str::to_owned);
-    Ok(Request::Message(Box::new(Outgoing { recipient, content, context, callback_data })))
+    Ok(Request::Message(Box::new(Outgoing {
+        recipient,
+        content,
+        context,
+        callback_data,
+        template,
+        fails: None,
+    })))
 }
 
 fn mark_read(root: &Param<'_>, status: &Param<'_>) -> Checked<Request> {
@@ -131,18 +151,22 @@ fn recipient(root: &Param<'_>) -> Checked<Recipient> {
         return Err(Refusal::missing("to"));
     };
     let id = recipient.string()?;
-    let well_formed = id.split_once('.').is_some_and(|(country, rest)| {
+    if is_user_id(id) {
+        Ok(Recipient::UserId(id.to_owned()))
+    } else {
+        Err(recipient.bad("is not a valid user id"))
+    }
+}
+
+/// Whether this is a business-scoped user id: two letters of a country, a dot, perhaps `ENT.`, and letters and digits.
+pub(super) fn is_user_id(id: &str) -> bool {
+    id.split_once('.').is_some_and(|(country, rest)| {
         let tail = rest.strip_prefix("ENT.").unwrap_or(rest);
         country.len() == 2
             && country.bytes().all(|b| b.is_ascii_uppercase())
             && (1..=128).contains(&tail.len())
             && tail.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
-    if well_formed {
-        Ok(Recipient::UserId(id.to_owned()))
-    } else {
-        Err(recipient.bad("is not a valid user id"))
-    }
+    })
 }
 
 /// The digits of a phone number written with `+`, spaces, `-` and brackets, or `None`.
@@ -200,7 +224,8 @@ fn contacts(node: &Param<'_>) -> Checked<Content> {
     Ok(Content { text: names.join(", "), ..Content::default() })
 }
 
-/// `image`, `video`, `audio`, `document` and `sticker`: by `id` or by `link`, never by both.
+/// `image`, `video`, `audio`, `document` and `sticker`: by `id` or by `link`, never by both. Whether there is such a file
+/// is [`super::media`]'s to say.
 pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
     let extra: &[&str] = match kind {
         "document" => &["caption", "filename"],
@@ -209,11 +234,10 @@ pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
         _ => &["caption"],
     };
     node.only(&[&["id", "link"], extra].concat())?;
+    let mut media = None;
     let url = match (node.find("id"), node.find("link")) {
         (Some(id), None) => {
-            if !id.text(STRING_MAX)?.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(id.bad("is not a valid whatsapp business account media attachment ID"));
-            }
+            media = Some(id.text(STRING_MAX)?.to_owned());
             None
         }
         (None, Some(link)) => Some(web_address(&link)?.to_owned()),
@@ -225,7 +249,8 @@ pub(super) fn asset(kind: &str, node: &Param<'_>) -> Checked<Content> {
     let caption = node.text_at("caption", CAPTION_MAX)?;
     let filename = node.text_at("filename", STRING_MAX)?;
     let text = caption.or(filename).unwrap_or_default().to_owned();
-    Ok(Content { kind: kind.to_owned(), text, url, ..Content::default() })
+    let voice = node.find("voice").is_some_and(|voice| *voice.value() == Value::Bool(true));
+    Ok(Content { kind: kind.to_owned(), text, url, media, voice, ..Content::default() })
 }
 
 /// An absolute http or https address.
@@ -237,8 +262,8 @@ pub(super) fn web_address<'a>(link: &Param<'a>) -> Checked<&'a str> {
     }
 }
 
-/// Name, language and the outline of the components. Whether such a template exists is not checked: the local Meta
-/// keeps no templates.
+/// Name, language and the outline of the components. Whether there is such a template, and whether this fills it, is
+/// [`super::templates`]'s to say.
 fn template(node: &Param<'_>) -> Checked<Content> {
     node.only(&["name", "language", "components"])?;
     let name = node.need("name")?;
@@ -250,7 +275,8 @@ fn template(node: &Param<'_>) -> Checked<Content> {
     let mut shown = format!("[template {text}, {language}]");
     if let Some(components) = node.find("components") {
         for component in components.items(STRING_MAX)? {
-            component.need("type")?.one_of(&[
+            // Clients in the field write them in capitals, and Meta takes that.
+            component.need("type")?.word(&[
                 "header",
                 "body",
                 "button",
@@ -375,6 +401,9 @@ mod tests {
     fn the_longest_text_a_voice_note_and_a_taken_back_reaction_pass() {
         accepted(json!({"type": "text", "text": {"body": "é".repeat(4096)}}));
         accepted(json!({"type": "audio", "audio": {"id": "17", "voice": true}}));
+        let capitals = json!([{"type": "BODY", "parameters": [{"type": "text", "text": "x"}]}]);
+        accepted(json!({"type": "template", "template": {
+            "name": "sale", "language": {"code": "en"}, "components": capitals}}));
         let reaction =
             accepted(json!({"type": "reaction", "reaction": {"message_id": "wamid.2", "emoji": ""}}));
         assert_eq!(reaction.context.as_deref(), Some("wamid.2"));

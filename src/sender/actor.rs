@@ -10,16 +10,22 @@ use actix::{
 };
 use futures_util::FutureExt;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, duration_ms};
+use crate::config::Secret;
 use crate::domain::ids::{ConversationId, MessageId};
-use crate::sender::lanes::Lanes;
+use crate::meta::client::BadSetting;
+use crate::sender::lanes::{Lanes, Left};
 use crate::sender::pacing::{NumberPacing, PairPacing};
 use crate::sender::post::{self, Counter, Landed, Next};
-use crate::sender::{Board, Number};
-use crate::store::{Outbound, QueueState, Redirected};
+use crate::sender::token::{Change, TokenWatch};
+use crate::sender::verdict::OfNumber;
+use crate::sender::{Board, Number, reconcile};
+use crate::store::{Outbound, QueueState, Redirected, TokenPause};
 
-/// How often the board is written and rested pairs are forgotten.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often those who look are told how the numbers are doing.
+const TELLING: Duration = Duration::from_secs(1);
+/// How often rested pairs are forgotten.
+const FORGETTING: Duration = Duration::from_secs(60);
 
 /// These messages are committed and wait to leave.
 #[derive(Message)]
@@ -35,6 +41,37 @@ pub struct Settled(pub Vec<(ConversationId, MessageId)>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Redirect(pub Vec<Redirected>);
+
+/// So many messages came in at each of these numbers: Meta counts them against what may leave.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Heard(pub Vec<(Arc<str>, usize)>);
+
+/// Use this token for a number from here on.
+#[derive(Message)]
+#[rtype(result = "Result<(), TokenRefused>")]
+pub struct SetToken {
+    /// The number.
+    pub phone_number_id: String,
+    /// Its new token.
+    pub token: Secret,
+}
+
+/// Why a token was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenRefused {
+    /// The number is none of ours.
+    #[error("this is not one of our numbers")]
+    NotOurs,
+    /// It cannot be a token.
+    #[error("{0}")]
+    Bad(#[from] BadSetting),
+}
+
+/// Whether so many messages are known to wait, none of them is under way, and none could leave before the clock moves on.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct IsStill(pub i64);
 
 /// How many messages wait or are under way.
 #[derive(Message)]
@@ -53,7 +90,7 @@ pub struct Halt;
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Returned(Landed);
+struct Returned(Landed, Left);
 
 /// The sender.
 pub struct SenderActor {
@@ -67,19 +104,54 @@ pub struct SenderActor {
 }
 
 impl SenderActor {
-    /// A sender for `numbers`.
+    /// A sender for `numbers`, whose tokens were refused in these `pauses`.
     #[must_use]
-    pub fn new(counter: Arc<Counter>, numbers: Vec<Number>, board: Board) -> Self {
+    pub fn new(counter: Arc<Counter>, numbers: Vec<Number>, pauses: &[TokenPause], board: Board) -> Self {
         let clock = counter.store.clock().clone();
         let mut lanes = Lanes::new(PairPacing::new(counter.limits.pair_pacing, clock.clone()));
         for number in &numbers {
             let pacing = NumberPacing::new(number.messages_per_second, clock.clone());
-            lanes.add_number(Arc::clone(&number.phone_number_id), pacing, counter.limits.in_flight_max);
-            board.update(&number.phone_number_id, |_| {});
+            let its = pauses.iter().filter(|pause| pause.phone_number_id == number.phone_number_id);
+            let times: Vec<_> = its.map(|pause| (pause.began_at, pause.ended_at)).collect();
+            let token = TokenWatch::new(&times);
+            lanes.add_number(
+                Arc::clone(&number.phone_number_id),
+                pacing,
+                token,
+                counter.limits.in_flight_max,
+            );
         }
         let numbers =
             numbers.into_iter().map(|number| (Arc::clone(&number.phone_number_id), number)).collect();
-        Self { counter, clock, numbers, lanes, board, alarm: None, halted: false }
+        let mut sender = Self { counter, clock, numbers, lanes, board, alarm: None, halted: false };
+        sender.tell();
+        sender
+    }
+
+    /// Tells those who look how the numbers are doing.
+    fn tell(&mut self) {
+        let now = self.clock.now();
+        for (number, state) in self.lanes.states(now) {
+            self.counter.metrics.number(number, &state.gauges(now));
+            self.board.set(number, state);
+        }
+    }
+
+    /// A number's token was refused, or is taken again: it is logged, shown and written down.
+    fn note(&mut self, number: &Arc<str>, change: Change) {
+        let (began_at, ended_at) = match change {
+            Change::Paused { at, why } => {
+                tracing::warn!(number = &**number, why, "Meta refuses the token: the number is paused");
+                (at, None)
+            }
+            Change::Resumed { since, at } => {
+                tracing::info!(number = &**number, "the number is paused no more");
+                (since, Some(at))
+            }
+        };
+        self.tell();
+        let pause = TokenPause { phone_number_id: Arc::clone(number), began_at, ended_at };
+        tokio::spawn(reconcile::keep_pause(self.counter.store.clone(), pause));
     }
 
     /// Lets go what may go, and sets the alarm for what may go next.
@@ -88,18 +160,21 @@ impl SenderActor {
             return;
         }
         let now = self.clock.now();
-        for outbound in self.lanes.depart(now) {
+        let until = now + duration_ms(self.counter.limits.ambiguous_grace);
+        for (outbound, left) in self.lanes.depart(now) {
             let Some(number) = self.numbers.get(&outbound.phone_number_id).cloned() else { continue };
             let back = ctx.address();
-            let counter = Arc::clone(&self.counter);
             // A task of its own, not of the actor: an actor polls all of its futures whenever one of them wakes.
+            let stranded = Landed {
+                conversation: outbound.conversation,
+                message: outbound.id,
+                phone_number_id: Arc::clone(&outbound.phone_number_id),
+                next: Next::Sleep { until, state: QueueState::Ambiguous, attempts: outbound.attempts },
+                of_number: OfNumber::Nothing,
+            };
+            let attempt = AssertUnwindSafe(post::attempt(Arc::clone(&self.counter), number, outbound));
             tokio::spawn(async move {
-                let attempt = post::attempt(Arc::clone(&counter), number, outbound.clone());
-                let landed = match AssertUnwindSafe(attempt).catch_unwind().await {
-                    Ok(landed) => landed,
-                    Err(_) => post::strand(&counter, &outbound).await,
-                };
-                back.do_send(Returned(landed));
+                back.do_send(Returned(attempt.catch_unwind().await.unwrap_or(stranded), left));
             });
         }
         self.counter.store.claim_at_once(self.lanes.is_flowing(now));
@@ -126,33 +201,12 @@ impl SenderActor {
     }
 }
 
-impl SenderActor {
-    fn keep_house_later(&self, ctx: &mut Context<Self>) {
-        let clock = self.clock.clone();
-        let wait = async move { clock.sleep(HOUSEKEEPING).await };
-        ctx.spawn(wait.into_actor(self).map(|(), sender, ctx| {
-            sender.keep_house();
-            sender.keep_house_later(ctx);
-        }));
-    }
-
-    fn keep_house(&self) {
-        let now = self.clock.now();
-        self.lanes.forget_rested_pairs();
-        for (number, waiting) in self.lanes.waiting() {
-            self.board.update(&number, |state| {
-                state.waiting = waiting;
-                state.paused = state.paused.take().filter(|(_, until)| *until > now);
-            });
-        }
-    }
-}
-
 impl Actor for SenderActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.keep_house_later(ctx);
+        ctx.run_interval(TELLING, |sender, _| sender.tell());
+        ctx.run_interval(FORGETTING, |sender, _| sender.lanes.forget_rested_pairs());
     }
 }
 
@@ -175,22 +229,30 @@ impl Handler<Queue> for SenderActor {
 impl Handler<Returned> for SenderActor {
     type Result = ();
 
-    fn handle(&mut self, Returned(landed): Returned, ctx: &mut Self::Context) {
+    fn handle(&mut self, Returned(landed, left): Returned, ctx: &mut Self::Context) {
         let now = self.clock.now();
+        let number = landed.phone_number_id;
+        if let OfNumber::Slow { why, .. } = &landed.of_number
+            && !self.lanes.is_resting(&number, now)
+        {
+            tracing::warn!(
+                number = &*number,
+                why,
+                "a number is too fast for Meta: it rests, and goes on more slowly"
+            );
+        }
+        let change = self.lanes.told(&number, left, landed.of_number, now);
         match landed.next {
             Next::GoOn => self.lanes.finish(landed.conversation, landed.message, now),
             Next::Sleep { until, state, attempts } => {
                 self.lanes.delay(landed.conversation, landed.message, now, until, |head| {
                     head.state = state;
                     head.attempts = attempts;
-                    head.due_at = until;
                 });
             }
         }
-        if let Some((until, why)) = landed.pause {
-            tracing::warn!(number = &*landed.phone_number_id, why, "a number rests");
-            self.lanes.pause(&landed.phone_number_id, until);
-            self.board.update(&landed.phone_number_id, |state| state.paused = Some((why, until)));
+        if let Some(change) = change {
+            self.note(&number, change);
         }
         self.pump(ctx);
     }
@@ -222,11 +284,47 @@ impl Handler<Redirect> for SenderActor {
     }
 }
 
+impl Handler<Heard> for SenderActor {
+    type Result = ();
+
+    fn handle(&mut self, Heard(counts): Heard, _: &mut Self::Context) {
+        for (number, count) in counts {
+            self.lanes.heard(&number, count);
+        }
+    }
+}
+
+impl Handler<SetToken> for SenderActor {
+    type Result = Result<(), TokenRefused>;
+
+    fn handle(&mut self, wish: SetToken, ctx: &mut Self::Context) -> Self::Result {
+        let number = self.numbers.get(&*wish.phone_number_id).ok_or(TokenRefused::NotOurs)?;
+        number.client.set_token(&wish.token)?;
+        let number = Arc::clone(&number.phone_number_id);
+        tracing::info!(number = &*number, "a number has another token");
+        if let Some(change) = self.lanes.renewed(&number, self.clock.now()) {
+            self.note(&number, change);
+        }
+        self.pump(ctx);
+        Ok(())
+    }
+}
+
+impl Handler<IsStill> for SenderActor {
+    type Result = bool;
+
+    fn handle(&mut self, IsStill(waiting): IsStill, ctx: &mut Self::Context) -> bool {
+        self.pump(ctx);
+        let idle = self.lanes.next_departure().is_none_or(|at| at > self.clock.now());
+        idle && self.lanes.is_landed() && i64::try_from(self.lanes.depth()) == Ok(waiting)
+    }
+}
+
 impl Handler<CountWaiting> for SenderActor {
     type Result = usize;
 
     fn handle(&mut self, _: CountWaiting, _: &mut Self::Context) -> usize {
-        self.lanes.waiting().values().sum()
+        self.lanes.depth()
     }
 }
 

@@ -1,7 +1,10 @@
 //! One attempt to send one message: durable claim, POST, settle.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -9,13 +12,16 @@ use crate::domain::outbound::Message;
 use crate::media::upload::Uploads;
 use crate::meta::client::Outcome;
 use crate::meta::request;
-use crate::sender::verdict::{self, Verdict};
+use crate::sender::verdict::{self, OfNumber, Verdict};
 use crate::sender::{Limits, Number};
-use crate::store::{Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
+use crate::store::{Attempted, Claim, Error, Outbound, QueueState, Settle, SettleOutcome, Store};
 use crate::telemetry::{Metrics, SendOutcome};
+use crate::template::Book;
 
 /// How long a settle that the store refused waits before it is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// What is noted of an attempt that panicked.
+const PANICKED: &str = "the program broke down while it was being sent";
 
 /// What an attempt works with.
 pub struct Counter {
@@ -23,6 +29,8 @@ pub struct Counter {
     pub store: Store,
     /// Who exchanges files of ours for Meta's ids of them.
     pub uploads: Uploads,
+    /// Who knows which templates Meta would take.
+    pub templates: Book,
     /// What is counted.
     pub metrics: Metrics,
     /// The limits.
@@ -40,8 +48,8 @@ pub struct Landed {
     pub phone_number_id: Arc<str>,
     /// What its lane does.
     pub next: Next,
-    /// A rest for the whole number: until when, and why.
-    pub pause: Option<(Millis, String)>,
+    /// What it tells of its number.
+    pub of_number: OfNumber,
 }
 
 /// What a lane does after an attempt at its head.
@@ -63,29 +71,30 @@ pub enum Next {
 /// Makes one attempt. What it returns is written down before it returns.
 pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbound) -> Landed {
     let store = &counter.store;
-    let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now());
-    let (next, pause) = if let Some(outcome) = given_up {
-        (settle(&counter, &outbound, outcome).await, None)
+    let given_up = verdict::before_attempt(&outbound, &counter.limits, store.clock().now())
+        .or_else(|| misfit(&counter.templates, &outbound));
+    let (next, of_number) = if let Some(outcome) = given_up {
+        (settle(&counter, &outbound, outcome).await, OfNumber::NotAsked)
     } else {
         match claim(&counter, &mut outbound).await {
-            Ok(Claim::Admitted | Claim::AdmittedAs(_)) => {
-                let outcome = post(&counter, &number, &outbound).await;
-                counter.metrics.send(class(&outcome));
-                let Verdict { settle: outcome, pause } =
-                    verdict::judge(outcome, &outbound, &counter.limits, store.clock().now());
-                (settle(&counter, &outbound, outcome).await, pause)
-            }
+            Ok(Claim::Admitted) => leave(&counter, &number, &outbound).await,
+            // The template that goes in its place was not asked about before.
+            Ok(Claim::AdmittedAs(_)) => match misfit(&counter.templates, &outbound) {
+                Some(outcome) => (settle(&counter, &outbound, outcome).await, OfNumber::NotAsked),
+                None => leave(&counter, &number, &outbound).await,
+            },
             // What became of it is written down; its lane goes on without it.
-            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, None),
+            Ok(Claim::Held | Claim::Gone) => (Next::GoOn, OfNumber::NotAsked),
             Ok(Claim::Withheld(refusal)) => {
                 counter.metrics.send(SendOutcome::Withheld);
                 tracing::info!(message = %outbound.id, conversation = %outbound.conversation, reason = refusal.name(), "a message is not sent");
-                (Next::GoOn, None)
+                (Next::GoOn, OfNumber::NotAsked)
             }
             Err(error) => {
                 tracing::error!(message = %outbound.id, %error, "a message waits for the store");
                 let until = store.clock().now() + crate::clock::duration_ms(SETTLE_PAUSE);
-                (Next::Sleep { until, state: outbound.state, attempts: outbound.attempts }, None)
+                let next = Next::Sleep { until, state: outbound.state, attempts: outbound.attempts };
+                (next, OfNumber::NotAsked)
             }
         }
     };
@@ -94,24 +103,28 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
         message: outbound.id,
         phone_number_id: Arc::clone(&outbound.phone_number_id),
         next,
-        pause,
+        of_number,
     }
 }
 
-/// An attempt that panicked may have been posted or not.
-pub async fn strand(counter: &Counter, outbound: &Outbound) -> Landed {
-    tracing::error!(message = %outbound.id, conversation = %outbound.conversation, "an attempt to send panicked");
-    let outcome = Outcome::Ambiguous("the program broke down while it was being sent".to_owned());
-    let Verdict { settle: outcome, pause } =
-        verdict::judge(outcome, outbound, &counter.limits, counter.store.clock().now());
-    let next = settle(counter, outbound, outcome).await;
-    Landed {
-        conversation: outbound.conversation,
-        message: outbound.id,
-        phone_number_id: Arc::clone(&outbound.phone_number_id),
-        next,
-        pause,
-    }
+/// Posts what may leave, and writes down what came of it. Where the post panics, it may have reached Meta or not.
+async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next, OfNumber) {
+    let posted = AssertUnwindSafe(post(counter, number, outbound)).catch_unwind().await;
+    let outcome = posted.unwrap_or_else(|_| {
+        tracing::error!(message = %outbound.id, conversation = %outbound.conversation, "an attempt to send panicked");
+        Outcome::Ambiguous(PANICKED.to_owned())
+    });
+    counter.metrics.send(class(&outcome));
+    let now = counter.store.clock().now();
+    let Verdict { settle: outcome, of_number } = verdict::judge(outcome, outbound, &counter.limits, now);
+    (settle(counter, outbound, outcome).await, of_number)
+}
+
+/// What becomes of a template that Meta would refuse: it is not posted.
+fn misfit(templates: &Book, outbound: &Outbound) -> Option<SettleOutcome> {
+    let (refusal, invalid) = templates.check(&outbound.phone_number_id, &outbound.message).err()?;
+    let failure = refusal.failure(Some(invalid.to_string()));
+    Some(SettleOutcome::Failed { attempt: Attempted { outcome: Attempted::WITHHELD, failure } })
 }
 
 /// The request itself; before it, Meta gets the file of ours that the message holds, unless it has it already.
@@ -153,7 +166,8 @@ async fn claim(counter: &Counter, outbound: &mut Outbound) -> Result<Claim, Erro
 /// Writes the outcome down, however long that takes: until then the row says that the message may have been sent.
 async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) -> Next {
     if let SettleOutcome::Failed { attempt } = &outcome {
-        counter.metrics.send(SendOutcome::Failed);
+        let withheld = attempt.outcome == Attempted::WITHHELD;
+        counter.metrics.send(if withheld { SendOutcome::Withheld } else { SendOutcome::Failed });
         tracing::warn!(message = %outbound.id, conversation = %outbound.conversation, reason = %attempt.failure, "a message failed");
     }
     let settle = Settle { id: outbound.id, outcome: outcome.clone() };
@@ -169,7 +183,8 @@ async fn settle(counter: &Counter, outbound: &Outbound, outcome: SettleOutcome) 
     let attempts = outbound.attempts;
     match outcome {
         SettleOutcome::Accepted { .. } | SettleOutcome::Done | SettleOutcome::Failed { .. } => Next::GoOn,
-        SettleOutcome::Retry { due_at, .. } => {
+        SettleOutcome::Retry { due_at, counted, .. } => {
+            let attempts = if counted { attempts } else { attempts.saturating_sub(1) };
             Next::Sleep { until: due_at, state: QueueState::Ready, attempts }
         }
         SettleOutcome::Ambiguous { until, .. } => {

@@ -7,9 +7,10 @@ use crate::clock::{Millis, duration_ms};
 use crate::config::AmbiguousPolicy;
 use crate::domain::delivery::Failure;
 use crate::domain::ids::MessageId;
+use crate::domain::outbound::Message;
 use crate::meta::client::Outcome;
 use crate::meta::failure::{Policy, Refused, cause};
-use crate::sender::Limits;
+use crate::sender::{Limits, pacing};
 use crate::store::{Attempted, Outbound, QueueState, SettleOutcome};
 
 /// The first pause after trouble at Meta's or on the way; doubled with each attempt.
@@ -18,24 +19,37 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// The longest pause of one pair: 4^n s grows past any use.
 const PAIR_PAUSE_MAX: Duration = Duration::from_secs(4096);
-/// How long a number rests after Meta told it that it is too fast, where Meta names no time.
-const SLOW_PAUSE: Duration = Duration::from_secs(1);
-/// How long a number rests after Meta refused its token, before it is tried with one message again.
-const TOKEN_PAUSE: Duration = Duration::from_secs(60);
 
 /// What follows from an outcome.
 #[derive(Debug, Clone)]
 pub struct Verdict {
     /// What is written down.
     pub settle: SettleOutcome,
-    /// A rest for the whole number: until when, and why.
-    pub pause: Option<(Millis, String)>,
+    /// What it tells of the number.
+    pub of_number: OfNumber,
 }
 
-impl Verdict {
-    fn only(settle: SettleOutcome) -> Self {
-        Self { settle, pause: None }
-    }
+/// What the outcome of one attempt tells of the number that it left from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OfNumber {
+    /// Nothing: it was not posted.
+    NotAsked,
+    /// Nothing: Meta was not reached, or in trouble.
+    Nothing,
+    /// Meta took the token, and had nothing to say against the number.
+    Fine,
+    /// It is too fast, or its account or app is.
+    Slow {
+        /// Until when it rests.
+        until: Millis,
+        /// Meta's words, and the cause in plain ones.
+        why: String,
+    },
+    /// Meta refuses its token.
+    NoToken {
+        /// Meta's words, and the cause in plain ones.
+        why: String,
+    },
 }
 
 /// What follows from `outcome` of the attempt at `outbound` that has just been made at `now`. `outbound.attempts` counts it.
@@ -43,17 +57,26 @@ impl Verdict {
 pub fn judge(outcome: Outcome, outbound: &Outbound, limits: &Limits, now: Millis) -> Verdict {
     match outcome {
         Outcome::Accepted { wamid, .. } => {
-            Verdict::only(wamid.map_or(SettleOutcome::Done, |wamid| SettleOutcome::Accepted { wamid }))
+            let settle = wamid.map_or(SettleOutcome::Done, |wamid| SettleOutcome::Accepted { wamid });
+            Verdict { settle, of_number: OfNumber::Fine }
         }
         Outcome::Refused(refused) => refusal(&refused, outbound, limits, now),
         Outcome::NotSent(reason) => {
             let attempt = Attempted { outcome: "not_sent", failure: told(reason) };
-            Verdict::only(retry(attempt, backoff(outbound), outbound, limits, now))
+            let settle = retry(attempt, backoff(outbound), true, outbound, limits, now);
+            Verdict { settle, of_number: OfNumber::Nothing }
         }
-        Outcome::Ambiguous(reason) => Verdict::only(SettleOutcome::Ambiguous {
-            until: now + duration_ms(limits.ambiguous_grace),
-            attempt: Attempted { outcome: "ambiguous", failure: told(reason) },
-        }),
+        // No status ever tells of a mark as read, and nobody waits for one: its lane goes on.
+        Outcome::Ambiguous(_) if matches!(*outbound.message, Message::Read(_)) => {
+            Verdict { settle: SettleOutcome::Done, of_number: OfNumber::Nothing }
+        }
+        Outcome::Ambiguous(reason) => {
+            let settle = SettleOutcome::Ambiguous {
+                until: now + duration_ms(limits.ambiguous_grace),
+                attempt: Attempted { outcome: "ambiguous", failure: told(reason) },
+            };
+            Verdict { settle, of_number: OfNumber::Nothing }
+        }
     }
 }
 
@@ -84,38 +107,38 @@ fn refusal(refused: &Refused, outbound: &Outbound, limits: &Limits, now: Millis)
     let attempt = Attempted { outcome: "refused", failure: refused.failure.clone() };
     let often_enough = outbound.attempts >= limits.attempts_max;
     let pause = |pause: Duration| refused.retry_after.unwrap_or(pause);
-    match refused.policy() {
-        Policy::Permanent => Verdict::only(SettleOutcome::Failed { attempt }),
-        Policy::PairPause | Policy::Backoff | Policy::Wait(_) if often_enough => {
-            Verdict::only(SettleOutcome::Failed { attempt })
+    let why = || format!("{}: {}", refused.failure, cause(refused.failure.code));
+    let retried = |pause| retry(attempt.clone(), pause, true, outbound, limits, now);
+    let failed = || SettleOutcome::Failed { attempt: attempt.clone() };
+    let policy = refused.policy();
+    let settle = match policy {
+        Policy::Permanent => failed(),
+        Policy::PairPause | Policy::Backoff | Policy::Wait(_) if often_enough => failed(),
+        Policy::PairPause => retried(pair_pause(outbound.attempts)),
+        Policy::Backoff => retried(pause(backoff(outbound))),
+        Policy::Wait(wait) => retried(pause(wait)),
+        // It is the number's trouble and not the message's: the attempt does not count, and it stays the head of its lane.
+        Policy::SlowNumber => retry(attempt.clone(), pause(pacing::REST_FIRST), false, outbound, limits, now),
+        // Whether it is late by then is seen when the number has a good token again.
+        Policy::PauseNumber => SettleOutcome::Retry { due_at: now, attempt: attempt.clone(), counted: false },
+    };
+    let of_number = match policy {
+        Policy::SlowNumber => {
+            OfNumber::Slow { until: now + duration_ms(pause(pacing::REST_FIRST)), why: why() }
         }
-        Policy::PairPause => {
-            Verdict::only(retry(attempt, pair_pause(outbound.attempts), outbound, limits, now))
-        }
-        Policy::Backoff => Verdict::only(retry(attempt, pause(backoff(outbound)), outbound, limits, now)),
-        Policy::Wait(wait) => Verdict::only(retry(attempt, pause(wait), outbound, limits, now)),
-        Policy::SlowNumber => number_rests(attempt, pause(SLOW_PAUSE), refused, outbound, limits, now),
-        Policy::PauseNumber => number_rests(attempt, pause(TOKEN_PAUSE), refused, outbound, limits, now),
-    }
-}
-
-/// The number rests and the message stays at the head of its lane: that is nothing it can do about.
-fn number_rests(
-    attempt: Attempted,
-    pause: Duration,
-    refused: &Refused,
-    outbound: &Outbound,
-    limits: &Limits,
-    now: Millis,
-) -> Verdict {
-    let why = format!("{}: {}", refused.failure, cause(refused.failure.code));
-    let until = now + duration_ms(pause);
-    Verdict { settle: retry(attempt, pause, outbound, limits, now), pause: Some((until, why)) }
+        Policy::PauseNumber => OfNumber::NoToken { why: why() },
+        // A refusal without a code may not be Meta's own.
+        Policy::Backoff => OfNumber::Nothing,
+        _ if refused.failure.code == 0 => OfNumber::Nothing,
+        Policy::Permanent | Policy::PairPause | Policy::Wait(_) => OfNumber::Fine,
+    };
+    Verdict { settle, of_number }
 }
 
 fn retry(
     attempt: Attempted,
     pause: Duration,
+    counted: bool,
     outbound: &Outbound,
     limits: &Limits,
     now: Millis,
@@ -123,7 +146,7 @@ fn retry(
     if is_late(outbound, limits, now) {
         return SettleOutcome::Failed { attempt };
     }
-    SettleOutcome::Retry { due_at: now + duration_ms(pause), attempt }
+    SettleOutcome::Retry { due_at: now + duration_ms(pause), attempt, counted }
 }
 
 fn is_late(outbound: &Outbound, limits: &Limits, now: Millis) -> bool {
@@ -160,7 +183,7 @@ mod tests {
     use super::*;
     use crate::domain::contact::Address;
     use crate::domain::ids::ConversationId;
-    use crate::domain::outbound::{Message, Priority};
+    use crate::domain::outbound::Priority;
 
     const NOW: Millis = 1_800_000_000_000;
 
@@ -206,7 +229,7 @@ mod tests {
     fn the_pair_limit_backs_off_by_four_and_rests_nobody_else() {
         for (attempts, seconds) in [(1, 1), (2, 4)] {
             let verdict = judged(refused(131_056, 400), attempts);
-            assert!(verdict.pause.is_none());
+            assert_eq!(verdict.of_number, OfNumber::Fine);
             assert!(
                 matches!(verdict.settle, SettleOutcome::Retry { due_at, .. } if due_at == NOW + seconds * 1_000)
             );
@@ -215,11 +238,35 @@ mod tests {
     }
 
     #[test]
-    fn too_fast_and_a_dead_token_rest_the_number_and_never_fail_the_message() {
-        for code in [130_429, 190] {
+    fn too_fast_and_a_dead_token_are_the_numbers_trouble_and_never_fail_the_message() {
+        for code in [130_429, 4, 80_007] {
             let verdict = judged(refused(code, 400), 99);
-            assert!(verdict.pause.is_some_and(|(until, why)| until > NOW && !why.is_empty()));
-            assert!(matches!(verdict.settle, SettleOutcome::Retry { .. }));
+            assert!(
+                matches!(verdict.of_number, OfNumber::Slow { until, why } if until == NOW + 1_000 && !why.is_empty())
+            );
+            let SettleOutcome::Retry { due_at, counted, .. } = verdict.settle else {
+                panic!("{:?}", verdict.settle)
+            };
+            assert_eq!((due_at, counted), (NOW + 1_000, false));
+        }
+        // However old it is: it is not the message that is too late.
+        let verdict = judge(refused(190, 401), &outbound(99), &limits(), NOW + 40 * 86_400_000);
+        assert!(matches!(verdict.of_number, OfNumber::NoToken { .. }));
+        assert!(matches!(verdict.settle, SettleOutcome::Retry { counted: false, .. }));
+    }
+
+    #[test]
+    fn only_an_answer_of_metas_tells_that_the_token_is_good() {
+        let of_number = |outcome| judged(outcome, 1).of_number;
+        let accepted = Outcome::Accepted { wamid: Some("w".into()), wa_id: None, user_id: None };
+        assert_eq!((of_number(accepted), of_number(refused(131_026, 400))), (OfNumber::Fine, OfNumber::Fine));
+        for nothing in [
+            refused(2, 503),
+            refused(0, 404),
+            Outcome::NotSent("down".into()),
+            Outcome::Ambiguous("cut".into()),
+        ] {
+            assert_eq!(of_number(nothing), OfNumber::Nothing);
         }
     }
 
@@ -228,6 +275,14 @@ mod tests {
         assert!(matches!(judged(refused(131_026, 400), 1).settle, SettleOutcome::Failed { .. }));
         let ambiguous = judged(Outcome::Ambiguous("cut".into()), 99).settle;
         assert!(matches!(ambiguous, SettleOutcome::Ambiguous { until, .. } if until == NOW + 600_000));
+    }
+
+    #[test]
+    fn a_mark_as_read_of_which_nothing_is_heard_holds_nobody_up() {
+        let json = serde_json::json!({"type": "read", "message_id": "wamid.1"});
+        let read = Outbound { message: Arc::new(Message::try_from(json).unwrap()), ..outbound(1) };
+        let verdict = judge(Outcome::Ambiguous("cut".into()), &read, &limits(), NOW);
+        assert!(matches!(verdict.settle, SettleOutcome::Done));
     }
 
     #[test]
@@ -245,6 +300,11 @@ mod tests {
         let ready = Outbound { state: QueueState::Ready, ..outbound(9) };
         assert!(before_attempt(&ready, &limits(), NOW).is_none());
         assert!(before_attempt(&ready, &limits(), NOW + 2 * 86_400_000).is_some());
+        let held = Outbound { waited_ms: 86_400_000, ..ready };
+        assert!(
+            before_attempt(&held, &limits(), NOW + 2 * 86_400_000).is_none(),
+            "that it was held is no delay"
+        );
     }
 
     #[test]

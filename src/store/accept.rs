@@ -1,7 +1,7 @@
 //! Accepting: the one way in. Dedupe is the unique key in the insert that accepts; what is new gets its conversation, its
 //! message row and its count in the same transaction. A status is merged at once and is done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
@@ -16,7 +16,7 @@ use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
 use crate::store::statuses::{self, News};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
-use crate::store::{consent, gate, media};
+use crate::store::{consent, gate, media, template};
 
 /// An event between being read and being inserted.
 struct Candidate<'a> {
@@ -39,7 +39,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut news = Vec::new();
     let mut wrote = Vec::new();
     let mut preferences = Vec::new();
+    let mut of_templates = Vec::new();
     let mut dispatches = Vec::new();
+    let mut heard: HashMap<&str, usize> = HashMap::new();
     for candidate in &candidates {
         let conversation = candidate.conversation;
         let duplicate = !inserted.contains(&candidate.id);
@@ -51,6 +53,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
         scope.after.notes.push(Note::Accepted(class(&candidate.incoming.body)));
         match &candidate.incoming.body {
             IncomingBody::Message { phone_number_id, message } => {
+                *heard.entry(phone_number_id).or_default() += 1;
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
                     if let Content::Media(file) = &message.content {
@@ -65,6 +68,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             }
             IncomingBody::Status { update, .. } => news.push(News { event: candidate.id, update }),
             IncomingBody::Preference { identity, change, .. } => preferences.push((identity, *change)),
+            IncomingBody::Template { business_account_id, news, .. } => {
+                of_templates.push((business_account_id.as_str(), news));
+            }
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
             IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
@@ -97,7 +103,13 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
         }
     }
     gate::release(scope, &wrote).await?;
+    template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
+    if !heard.is_empty() {
+        // Before what they lead to: Meta counts them against what may leave.
+        let heard = heard.into_iter().map(|(number, count)| (number.into(), count)).collect();
+        scope.after.hints.push(Hint::Heard(heard));
+    }
     if !dispatches.is_empty() {
         scope.after.open_delta += i64::try_from(dispatches.len()).unwrap_or(0);
         scope.after.hints.push(Hint::Accepted(dispatches));
@@ -178,6 +190,7 @@ fn person(incoming: &Incoming) -> Option<Person<'_>> {
         | IncomingBody::Timer { .. }
         | IncomingBody::Status { .. }
         | IncomingBody::Preference { .. }
+        | IncomingBody::Template { .. }
         | IncomingBody::Kept { .. } => return None,
     };
     Some(Person { told, number, dedupe_key: &incoming.dedupe_key })
@@ -208,7 +221,10 @@ fn input(event: EventId, body: &IncomingBody) -> Option<Input> {
         IncomingBody::Message { message, .. } => Some(Input::Message(message.clone().accepted_as(event))),
         IncomingBody::Command { command, .. } => Some(Input::Command(command.clone())),
         IncomingBody::Timer { generation, .. } => Some(Input::Timer { generation: *generation }),
-        IncomingBody::Status { .. } | IncomingBody::Preference { .. } | IncomingBody::Kept { .. } => None,
+        IncomingBody::Status { .. }
+        | IncomingBody::Preference { .. }
+        | IncomingBody::Template { .. }
+        | IncomingBody::Kept { .. } => None,
     }
 }
 
@@ -218,6 +234,7 @@ fn class(body: &IncomingBody) -> &'static str {
         IncomingBody::Message { .. } => "message",
         IncomingBody::Status { .. } => "status",
         IncomingBody::Preference { .. } => "preference",
+        IncomingBody::Template { .. } => "template",
         IncomingBody::Kept { .. } => "other",
         IncomingBody::Command { .. } => "command",
         IncomingBody::Timer { .. } => "timer",
@@ -225,7 +242,10 @@ fn class(body: &IncomingBody) -> &'static str {
 }
 
 fn kind(body: &IncomingBody) -> &str {
-    if let IncomingBody::Kept { kind, .. } = body { kind } else { class(body) }
+    match body {
+        IncomingBody::Template { kind, .. } | IncomingBody::Kept { kind, .. } => kind,
+        _ => class(body),
+    }
 }
 
 fn number(body: &IncomingBody) -> Option<&str> {
@@ -237,7 +257,7 @@ fn number(body: &IncomingBody) -> Option<&str> {
         | IncomingBody::Command { target: Target::Person { phone_number_id, .. }, .. } => {
             Some(phone_number_id)
         }
-        IncomingBody::Command { .. } | IncomingBody::Timer { .. } => None,
+        IncomingBody::Template { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => None,
     }
 }
 
@@ -247,7 +267,9 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     let (state, reason) = match body {
         _ if candidate.stale => ("done", Some("its conversation became part of another".to_owned())),
         IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
-        IncomingBody::Status { .. } | IncomingBody::Preference { .. } => ("done", None),
+        IncomingBody::Status { .. } | IncomingBody::Preference { .. } | IncomingBody::Template { .. } => {
+            ("done", None)
+        }
         IncomingBody::Message { .. } | IncomingBody::Command { .. } | IncomingBody::Timer { .. } => {
             ("accepted", None)
         }
@@ -257,6 +279,7 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
         IncomingBody::Status { update: StatusUpdate { wamid, .. }, .. } => Some(wamid.clone()),
         IncomingBody::Kept { .. }
         | IncomingBody::Preference { .. }
+        | IncomingBody::Template { .. }
         | IncomingBody::Command { .. }
         | IncomingBody::Timer { .. } => None,
     };

@@ -1,15 +1,16 @@
 //! What the parts of a batch work with: its transaction, what it adds up, and what is to happen once it is committed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::clock::{Ids, Millis};
-use crate::domain::ids::{MediaId, MessageId};
+use crate::domain::ids::{KeyId, MediaId, MessageId};
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Claim, Hint, TurnReply};
+use crate::store::{Accepted, Claim, Deed, Hint, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Aftermath {
     pub(crate) released: Vec<i64>,
     pub(crate) learnt: Vec<Learnt>,
     pub(crate) notes: Vec<Note>,
+    /// What is in the audit log now.
+    pub(crate) deeds: Vec<Arc<Deed>>,
 }
 
 impl Aftermath {
@@ -41,6 +44,7 @@ impl Aftermath {
             released,
             learnt,
             notes: _,
+            deeds,
         } = self;
         *open_delta != 0
             || !(hints.is_empty()
@@ -48,7 +52,8 @@ impl Aftermath {
                 && lanes.is_empty()
                 && held.is_empty()
                 && released.is_empty()
-                && learnt.is_empty())
+                && learnt.is_empty()
+                && deeds.is_empty())
     }
 }
 
@@ -89,6 +94,7 @@ pub(crate) enum Reply {
     Discarded(Vec<MessageId>),
     Number(i64),
     Media(MediaId, bool),
+    Key(KeyId),
 }
 
 /// Why a batch was not committed.

@@ -88,10 +88,12 @@ pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Has
             Passage::GoAs(template) => {
                 replace(scope, &asking, &template).await?;
                 admitted.push(asking.id);
-                Claim::AdmittedAs(Arc::new(template))
+                Claim::AdmittedAs(Arc::new(*template))
             }
             Passage::Hold => {
                 held.push(asking.id);
+                queue::leave_lane(scope, asking.conversation);
+                scope.after.held.push(asking.conversation);
                 Claim::Held
             }
             Passage::Refuse(refusal) => {
@@ -107,7 +109,9 @@ pub(crate) async fn claim(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Has
     }
     let claimed = "update queue set state = 'claimed', attempts = attempts + 1 where id in ({ids})";
     bulk::with_ids(scope.tx, claimed, &[], &admitted).await?;
-    hold(scope, &held).await?;
+    // Until the person writes; `due_at` says since when.
+    let aside = "update queue set state = 'held', due_at = $1, reason = 'it waits until the person writes' where id in ({ids})";
+    bulk::with_ids(scope.tx, aside, &[scope.now.into()], &held).await?;
     withhold(scope, &dead, &skipped).await?;
     Ok(claims)
 }
@@ -162,18 +166,6 @@ async fn replace(scope: &mut Scope<'_>, asking: &Asking, template: &Message) -> 
     execute(scope, queued, [asking.id.into()]).await.map(drop)
 }
 
-/// Out of their lanes, until the person writes; `due_at` says since when.
-async fn hold(scope: &mut Scope<'_>, held: &[i64]) -> Result<(), DbErr> {
-    let sql = "update queue set state = 'held', due_at = $1, reason = 'it waits until the person writes' where id in ({ids})";
-    bulk::with_ids(scope.tx, sql, &[scope.now.into()], held).await?;
-    let lanes = "select conversation_id, id from queue where id in ({ids})";
-    let rows = bulk::returning_ids(scope.tx, lanes, held).await?;
-    for (conversation, _) in queue::close(scope, &rows)? {
-        scope.after.held.push(conversation.0);
-    }
-    Ok(())
-}
-
 async fn withhold(
     scope: &mut Scope<'_>,
     dead: &[(i64, Refusal)],
@@ -185,16 +177,9 @@ async fn withhold(
     let mut changes = Vec::with_capacity(dead.len() + skipped.len());
     let mut attempts = Vec::with_capacity(changes.capacity());
     for (message, refusal) in dead.iter().chain(skipped) {
-        let attempt = Attempted { outcome: "withheld", failure: refusal.failure(None) };
+        let attempt = Attempted { outcome: Attempted::WITHHELD, failure: refusal.failure(None) };
         attempts.push(queue::attempt_row(scope, *message, &attempt));
-        changes.push(statuses::Change {
-            message: *message,
-            status: Status::GivenUp,
-            wamid: None,
-            at: scope.now,
-            error: Some(attempt.failure),
-            pricing: None,
-        });
+        changes.push(queue::change(scope, *message, Status::GivenUp, None, Some(attempt.failure)));
     }
     queue::record(scope, &attempts).await?;
     statuses::apply(scope, &changes).await.map(drop)

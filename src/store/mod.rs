@@ -23,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
+mod audit;
 mod batch;
 mod bulk;
 mod connect;
@@ -33,25 +34,32 @@ mod directory;
 mod entity;
 mod gate;
 mod identity;
+mod keys;
 mod media;
 mod merge;
+mod pauses;
 mod queue;
 pub mod read;
 mod recovery;
 mod sql;
 pub mod stage;
 mod statuses;
+mod template;
 mod turn;
 mod types;
 mod write;
 mod writer;
 
+pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::response_bucket_ms;
+pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
+pub use template::{StoredTemplate, TemplateFilter, TemplateList};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
-    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, Turn, TurnReply,
+    QueueState, Redirected, Session, Settle, SettleOutcome, SqlWrite, Target, TimerChange, TokenPause, Turn,
+    TurnReply,
 };
 
 use batch::Reply;
@@ -100,13 +108,15 @@ pub struct Settings {
     pub directory_cache: usize,
     /// Accepted events that are not done, at the most.
     pub unfinished_max: i64,
+    /// Messages that wait to leave, beyond which no client may add to them.
+    pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
 }
 
-/// A handle on the store; cheap to clone.
+/// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<Deed>>);
 
 struct Inner {
     readers: DatabaseConnection,
@@ -117,6 +127,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
+    queued_max: i64,
     clock: Clock,
     ids: Ids,
 }
@@ -128,6 +139,8 @@ pub(crate) struct Gauge {
     open: AtomicI64,
     /// Events on their way into an accepting transaction.
     reserved: AtomicI64,
+    /// Messages that wait to leave or are under way. Changed by the writer alone.
+    queued: AtomicI64,
     /// Whether a message whose lane is empty may be written as already claimed.
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
@@ -181,10 +194,9 @@ impl Store {
             Arc::clone(&gauge),
             hints,
             metrics,
-            stage.clone(),
         );
-        tokio::spawn(writer.run(waiting));
-        let store = Self(Arc::new(Inner {
+        tokio::spawn(writer.on(stage.clone()).run(waiting));
+        let inner = Inner {
             readers: connections.readers,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
@@ -192,9 +204,11 @@ impl Store {
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
+            queued_max: settings.queued_max,
             clock,
             ids,
-        }));
+        };
+        let store = Self(Arc::new(inner), None);
         store.recount().await?;
         Ok((store, hinted))
     }
@@ -226,6 +240,18 @@ impl Store {
         self.0.gauge.open.load(Ordering::Relaxed)
     }
 
+    /// Messages that wait to leave or are under way.
+    #[must_use]
+    pub fn queued(&self) -> i64 {
+        self.0.gauge.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client may add to the messages that wait to leave. What the flows say is never turned away.
+    #[must_use]
+    pub fn may_queue(&self) -> bool {
+        self.queued() < self.0.queued_max
+    }
+
     /// Whether the last transaction went through.
     #[must_use]
     pub fn is_writing(&self) -> bool {
@@ -252,7 +278,8 @@ impl Store {
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
         let (answer, answered) = oneshot::channel();
-        self.0.jobs.send(Job { request, answer }).await.map_err(|_| Error::Closed)?;
+        let job = Job { request, on_behalf: self.1.clone(), answer };
+        self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 

@@ -10,6 +10,9 @@ use crate::store::entity::{attempt, queue};
 use crate::store::statuses::{self, Change, Gone};
 use crate::store::{Attempted, Hint, Settle, SettleOutcome, bulk, text};
 
+/// Why a message is ambiguous that was claimed when the program ended.
+const PROGRAM_ENDED: &str = "the program ended while it was being sent";
+
 /// Writes down what became of attempts. A message that a status has settled meanwhile stays settled.
 pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result<(), DbErr> {
     if settles.is_empty() {
@@ -27,25 +30,25 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
             SettleOutcome::Accepted { wamid } => {
                 accepted.push(settle.id.0);
                 wamids.push(wamid.clone());
-                changes.push(change(scope, settle, Status::Accepted, Some(wamid.clone()), None));
+                changes.push(change(scope, settle.id.0, Status::Accepted, Some(wamid.clone()), None));
             }
             SettleOutcome::Done => {
                 accepted.push(settle.id.0);
-                changes.push(change(scope, settle, Status::Accepted, None, None));
+                changes.push(change(scope, settle.id.0, Status::Accepted, None, None));
             }
-            SettleOutcome::Retry { due_at, attempt } => {
-                waiting.push(wait_row(settle, "ready", *due_at, attempt));
+            SettleOutcome::Retry { due_at, attempt, counted } => {
+                waiting.push(wait_row(settle, "ready", *due_at, attempt, *counted));
                 attempts.push(attempt_row(scope, settle.id.0, attempt));
             }
             SettleOutcome::Ambiguous { until, attempt } => {
-                waiting.push(wait_row(settle, "ambiguous", *until, attempt));
+                waiting.push(wait_row(settle, "ambiguous", *until, attempt, true));
                 attempts.push(attempt_row(scope, settle.id.0, attempt));
-                changes.push(change(scope, settle, Status::Ambiguous, None, None));
+                changes.push(change(scope, settle.id.0, Status::Ambiguous, None, None));
             }
             SettleOutcome::Failed { attempt } => {
                 dead.push(settle.id.0);
                 attempts.push(attempt_row(scope, settle.id.0, attempt));
-                failed.push(change(scope, settle, Status::GivenUp, None, Some(attempt.failure.clone())));
+                failed.push(change(scope, settle.id.0, Status::GivenUp, None, Some(attempt.failure.clone())));
             }
         }
     }
@@ -53,9 +56,10 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
     let buried = bury(scope, &dead).await?;
     // One that a status has settled meanwhile has not failed, whatever became of this attempt.
     changes.extend(failed.into_iter().filter(|change| buried.iter().any(|(_, id)| id.0 == change.message)));
-    let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason \
+    let set = "update queue set state = v.state, due_at = v.due_at, reason = v.reason, \
+               attempts = queue.attempts - v.uncounted \
                from v where queue.id = v.id and queue.state in ('ready', 'claimed', 'ambiguous')";
-    bulk::with_values(scope.tx, &["id", "state", "due_at", "reason"], waiting, set).await?;
+    bulk::with_values(scope.tx, &["id", "state", "due_at", "reason", "uncounted"], waiting, set).await?;
     record(scope, &attempts).await?;
     statuses::apply(scope, &changes).await?;
     statuses::unpark(scope, &wamids).await
@@ -112,14 +116,7 @@ pub(crate) async fn discard(scope: &mut Scope<'_>, messages: &[i64]) -> Result<V
     let failure = Refusal::Discarded.failure(None);
     let changes: Vec<Change> = discarded
         .iter()
-        .map(|(_, id)| Change {
-            message: id.0,
-            status: Status::GivenUp,
-            wamid: None,
-            at: scope.now,
-            error: Some(failure.clone()),
-            pricing: None,
-        })
+        .map(|(_, id)| change(scope, id.0, Status::GivenUp, None, Some(failure.clone())))
         .collect();
     statuses::apply(scope, &changes).await?;
     if !lanes.is_empty() {
@@ -129,12 +126,15 @@ pub(crate) async fn discard(scope: &mut Scope<'_>, messages: &[i64]) -> Result<V
 }
 
 /// Notes that these rows are out of their lanes.
-pub(crate) fn close(scope: &mut Scope<'_>, rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
+fn close(scope: &mut Scope<'_>, rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
     let gone = gone(rows)?;
-    for (conversation, _) in &gone {
-        *scope.after.lanes.entry(conversation.0).or_default() -= 1;
-    }
+    gone.iter().for_each(|(conversation, _)| leave_lane(scope, conversation.0));
     Ok(gone)
+}
+
+/// Notes that one message of this conversation is out of its lane.
+pub(crate) fn leave_lane(scope: &mut Scope<'_>, conversation: i64) {
+    *scope.after.lanes.entry(conversation).or_default() -= 1;
 }
 
 /// The lane and the message of each row.
@@ -147,41 +147,33 @@ fn gone(rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
 /// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`, and that
 /// attempt is kept, so that whoever finds a message doubled finds out why.
 pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), DbErr> {
-    const REASON: &str = "the program ended while it was being sent";
     let rows = queue::Entity::find().filter(queue::Column::State.eq("claimed")).all(scope.tx).await?;
     let sql = "update queue set state = 'ambiguous', due_at = $1, reason = $2 where id in ({ids})";
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    bulk::with_ids(scope.tx, sql, &[until.into(), REASON.into()], &ids).await?;
-    let failure = Failure { title: REASON.to_owned(), ..Failure::default() };
+    bulk::with_ids(scope.tx, sql, &[until.into(), PROGRAM_ENDED.into()], &ids).await?;
+    let changes: Vec<Change> =
+        ids.iter().map(|id| change(scope, *id, Status::Ambiguous, None, None)).collect();
+    let failure = Failure { title: PROGRAM_ENDED.to_owned(), ..Failure::default() };
     let attempt = Attempted { outcome: "ambiguous", failure };
     let attempts: Vec<_> = ids.iter().map(|id| attempt_row(scope, *id, &attempt)).collect();
     record(scope, &attempts).await?;
-    let changes: Vec<Change> = ids
-        .iter()
-        .map(|id| Change {
-            message: *id,
-            status: Status::Ambiguous,
-            wamid: None,
-            at: scope.now,
-            error: None,
-            pricing: None,
-        })
-        .collect();
     statuses::apply(scope, &changes).await.map(drop)
 }
 
-fn change(
+/// What we ourselves found out of a message, now.
+pub(crate) fn change(
     scope: &Scope<'_>,
-    settle: &Settle,
+    message: i64,
     status: Status,
     wamid: Option<String>,
     error: Option<Failure>,
 ) -> Change {
-    Change { message: settle.id.0, status, wamid, at: scope.now, error, pricing: None }
+    Change { message, status, wamid, at: scope.now, error, pricing: None }
 }
 
-fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted) -> Vec<Value> {
-    vec![settle.id.0.into(), state.into(), due_at.into(), text(&attempt.failure.to_string()).into()]
+fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted, counted: bool) -> Vec<Value> {
+    let reason = text(&attempt.failure.to_string());
+    vec![settle.id.0.into(), state.into(), due_at.into(), reason.into(), i32::from(!counted).into()]
 }
 
 /// Keeps these attempts.

@@ -151,8 +151,18 @@ impl Store {
 /// The highest id that any table holds.
 pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
     let mut highest = 0;
-    let columns =
-        ["webhook.id", "message.id", "session.id", "contact.id", "attempt.id", "queue.position", "media.id"];
+    let columns = [
+        "webhook.id",
+        "message.id",
+        "session.id",
+        "contact.id",
+        "attempt.id",
+        "queue.position",
+        "media.id",
+        "template.id",
+        "api_key.id",
+        "audit.id",
+    ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
@@ -257,7 +267,7 @@ fn input(row: &webhook::Model) -> Option<Input> {
     match row.kind.as_str() {
         "message" => match parse_payload(&row.payload)?.body {
             Body::Message(message) => Some(Input::Message(message.accepted_as(EventId(row.id)))),
-            Body::Status(_) | Body::Preference(_) | Body::Other { .. } => None,
+            Body::Status(_) | Body::Preference(_) | Body::Template { .. } | Body::Other { .. } => None,
         },
         "command" => serde_json::from_str::<Command>(&row.payload).ok().map(Input::Command),
         "timer" => row.payload.parse().ok().map(|generation| Input::Timer { generation }),

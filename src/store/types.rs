@@ -13,6 +13,7 @@ use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
 use crate::domain::outbound::{Message, Priority};
+use crate::domain::template::News;
 use crate::domain::window::Outside;
 
 /// Something that wants to be accepted.
@@ -42,6 +43,15 @@ pub enum IncomingBody {
         phone_number_id: Option<String>,
         /// The news.
         update: StatusUpdate,
+    },
+    /// A template of an account of ours changed: written down at once.
+    Template {
+        /// Meta's field.
+        kind: String,
+        /// The account.
+        business_account_id: String,
+        /// What changed.
+        news: News,
     },
     /// Kept as it came, and done with.
     Kept {
@@ -113,8 +123,26 @@ pub enum Hint {
     Settled(Vec<(ConversationId, MessageId)>),
     /// Files wait to be fetched.
     MediaWanted,
+    /// News of templates are written down. `look` where they do not tell everything, so that Meta's list has to.
+    TemplatesTold {
+        /// Whether the list has to be read.
+        look: bool,
+    },
     /// What waits to leave goes by another lane, or to another address.
     Redirected(Vec<Redirected>),
+    /// So many messages of people came in at each of these numbers of ours.
+    Heard(Vec<(Arc<str>, usize)>),
+}
+
+/// A time in which Meta refused the token of one of our numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPause {
+    /// The number.
+    pub phone_number_id: Arc<str>,
+    /// When Meta first refused it.
+    pub began_at: Millis,
+    /// When it took one again; `None` while it does not.
+    pub ended_at: Option<Millis>,
 }
 
 /// A person's ids changed, and perhaps their conversation.
@@ -204,7 +232,8 @@ pub struct Outgoing {
     pub priority: Priority,
     /// What becomes of it when the person's 24-hour window is closed at the moment of leaving.
     pub outside: Outside,
-    /// Whether it is a template of the category MARKETING, which a person can be out of by itself.
+    /// Whether it, or the template that goes in its place, is of the category MARKETING, which a person can be out of by
+    /// itself.
     pub marketing: bool,
     /// Whether it goes even to a person who has opted out: the one confirmation of that.
     pub despite_opt_out: bool,
@@ -378,6 +407,8 @@ pub enum SettleOutcome {
         due_at: Millis,
         /// What happened.
         attempt: Attempted,
+        /// Whether it counts as an attempt at this message. What is the number's trouble does not.
+        counted: bool,
     },
     /// Nobody knows whether Meta took it.
     Ambiguous {
@@ -400,6 +431,11 @@ pub struct Attempted {
     pub outcome: &'static str,
     /// Why, in Meta's words where Meta spoke.
     pub failure: Failure,
+}
+
+impl Attempted {
+    /// The outcome of an attempt that was not made.
+    pub const WITHHELD: &'static str = "withheld";
 }
 
 /// A flow as it is kept: sessions are pinned to its hash.

@@ -19,15 +19,19 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, Ids, Millis};
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
+use crate::store::audit;
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::{self, Tally};
 use crate::store::directory::Directory;
+use crate::store::keys::{self, KeyWrite};
 use crate::store::media::MediaWrite;
 use crate::store::stage::{Moment, Stage};
+use crate::store::template::TemplateList;
 use crate::store::{
-    Claim, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite, Turn, TurnReply,
+    Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
+    TokenPause, Turn, TurnReply,
 };
-use crate::store::{accept, consent, gate, media, queue, recovery, sql, turn};
+use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -54,12 +58,20 @@ pub(crate) enum Request {
     Number(String),
     /// Remember this flow.
     Flow(KnownFlow),
+    /// A number's token was refused, or is taken again.
+    TokenPause(TokenPause),
     /// What was in flight when the program ended is ambiguous until this moment.
     Orphans(Millis),
     /// Run these writes to the business's tables.
     Writes(Vec<SqlWrite>),
     /// Something about files.
     Media(MediaWrite),
+    /// What Meta's list of templates says.
+    Templates(TemplateList),
+    /// Something about API keys.
+    Key(KeyWrite),
+    /// What somebody did, of which nothing else is written.
+    Note(audit::Note),
     /// Count the open events afresh.
     Recount,
 }
@@ -67,6 +79,8 @@ pub(crate) enum Request {
 /// A request, and who waits for what it comes to.
 pub(crate) struct Job {
     pub(crate) request: Request,
+    /// Who wants it, where that is to be noted.
+    pub(crate) on_behalf: Option<Arc<Deed>>,
     pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
 }
 
@@ -104,8 +118,8 @@ pub(crate) struct Writer {
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
     window_margin: Duration,
-    /// Batches that are known to be committed.
-    batches: i64,
+    /// Batches that are known to be committed, once they were counted.
+    batches: Option<i64>,
     /// What follows from a batch of which nobody knows whether it is committed.
     doubtful: Option<Aftermath>,
     stage: Stage,
@@ -120,7 +134,6 @@ impl Writer {
         gauge: Arc<Gauge>,
         hints: mpsc::UnboundedSender<Hint>,
         metrics: Metrics,
-        stage: Stage,
     ) -> Self {
         Self {
             db,
@@ -134,16 +147,24 @@ impl Writer {
             open_lanes: HashMap::new(),
             held: HashSet::new(),
             window_margin: settings.window_margin,
-            batches: 0,
+            batches: None,
             doubtful: None,
-            stage,
+            stage: Stage::default(),
         }
+    }
+
+    /// The same writer, whose work happens on this stage.
+    pub(crate) fn on(self, stage: Stage) -> Self {
+        Self { stage, ..self }
     }
 
     /// Writes until every [`Store`](crate::store::Store) handle is gone.
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         match self.stage.work(recovery::open_lanes(&self.db)).await {
-            Ok(lanes) => self.open_lanes = lanes,
+            Ok(lanes) => {
+                self.gauge.queued.store(lanes.values().sum(), Ordering::Relaxed);
+                self.open_lanes = lanes;
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
             }
@@ -152,12 +173,6 @@ impl Writer {
             Ok(held) => self.held = held,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
-            }
-        }
-        match self.stage.work(counters::batches(&self.db)).await {
-            Ok(batches) => self.batches = batches,
-            Err(error) => {
-                tracing::error!(%error, "cannot read how many batches there are; an unanswered commit is not looked for");
             }
         }
         let mut jobs = Vec::with_capacity(self.batch_max);
@@ -187,7 +202,7 @@ impl Writer {
 
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
-        if self.doubtful.is_some() {
+        if self.batches.is_none() || self.doubtful.is_some() {
             self.look_for_the_doubtful().await?;
         }
         let began_at = self.clock.now();
@@ -218,28 +233,20 @@ impl Writer {
             scope.tally.write(scope.tx, scope.now).await?;
             Ok::<_, Abort>(replies)
         };
-        let mut applied = self.stage.work(applying).await;
+        let applied = self.stage.work(applying).await;
         let after = scope.after;
-        if applied.is_ok()
-            && let Err(error) = self.stage.pass(Moment::Commit).await
-        {
-            applied = Err(error.into());
-        }
+        let applied = match applied {
+            Ok(replies) => self.stage.pass(Moment::Commit).await.map(|()| replies).map_err(Abort::from),
+            refused => refused,
+        };
         match applied {
             Ok(replies) => {
-                let committed = async {
-                    self.stage.work(tx.commit()).await?;
-                    self.stage.pass(Moment::Committed).await
+                let ended = self.stage.work(tx.commit()).await;
+                let told = match ended {
+                    Ok(()) => self.stage.pass(Moment::Committed).await,
+                    unanswered => unanswered,
                 };
-                if let Err(error) = committed.await {
-                    self.doubtful = after.matters().then_some(after);
-                    if !self.look_for_the_doubtful().await? {
-                        return Err(error.into());
-                    }
-                } else {
-                    self.batches += i64::from(after.matters());
-                    self.conclude(after);
-                }
+                self.committed(after, told).await?;
                 self.gauge.failing.store(false, Ordering::Relaxed);
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 Ok(replies)
@@ -251,17 +258,32 @@ impl Writer {
         }
     }
 
-    /// Finds out whether the batch whose commit was not answered is committed, and lets follow what follows from it.
-    async fn look_for_the_doubtful(&mut self) -> Result<bool, DbErr> {
-        if self.doubtful.is_none() {
-            return Ok(false);
+    /// A commit was answered, or it was not: then the batch is committed if it is found.
+    async fn committed(&mut self, after: Aftermath, told: Result<(), DbErr>) -> Result<(), DbErr> {
+        let matters = after.matters();
+        match told {
+            Ok(()) => {
+                self.batches = self.batches.map(|batches| batches + i64::from(matters));
+                self.conclude(after);
+                Ok(())
+            }
+            Err(error) => {
+                self.doubtful = matters.then_some(after);
+                if self.look_for_the_doubtful().await? { Ok(()) } else { Err(error) }
+            }
         }
+    }
+
+    /// Counts the batches that are committed. Where the one is among them whose commit was not answered, what follows from it
+    /// follows now.
+    async fn look_for_the_doubtful(&mut self) -> Result<bool, DbErr> {
         self.stage.pass(Moment::Doubt).await?;
         let batches = self.stage.work(counters::batches(&self.db)).await?;
-        let happened = batches > self.batches;
+        let before = self.batches.replace(batches);
+        let Some(after) = self.doubtful.take() else { return Ok(false) };
+        let happened = before.is_some_and(|before| batches > before);
         tracing::warn!(happened, "a commit was not answered");
-        self.batches = batches;
-        if let Some(after) = self.doubtful.take().filter(|_| happened) {
+        if happened {
             self.conclude(after);
         }
         Ok(happened)
@@ -277,6 +299,7 @@ impl Writer {
                 self.held.insert(to);
             }
         }
+        self.gauge.queued.fetch_add(after.lanes.values().sum(), Ordering::Relaxed);
         for (lane, delta) in after.lanes {
             let open = self.open_lanes.entry(lane).or_default();
             *open += delta;
@@ -293,6 +316,7 @@ impl Writer {
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
         }
         self.metrics.unfinished_events(self.gauge.open.load(Ordering::Relaxed));
+        after.deeds.iter().for_each(|deed| deed.is_now_noted());
         for hint in after.hints {
             // Nobody listens when the program is ending; the rows are there for the next start.
             let _ = self.hints.send(hint);
@@ -358,6 +382,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
             Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
             Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
+            Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
             Request::Orphans(until) => queue::orphans(scope, *until).await?,
             Request::Writes(writes) => {
                 for write in writes {
@@ -365,9 +390,13 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 }
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
+            Request::Templates(list) => *reply = template::keep(scope, list).await?,
+            Request::Key(write) => *reply = keys::write(scope, write).await?,
+            Request::Note(_) => {}
             Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
         }
     }
+    audit::write(scope, jobs, &replies).await?;
     Ok(replies)
 }
 

@@ -51,6 +51,16 @@ label! {
 }
 
 label! {
+    /// What reading Meta's list of templates came to.
+    SyncOutcome {
+        /// It is kept.
+        Done = "done",
+        /// It failed, and is tried again.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// How a turn ended.
     TurnOutcome {
         /// Committed.
@@ -77,7 +87,8 @@ label! {
         NotSent = "not_sent",
         /// Whether Meta took it is not known.
         Ambiguous = "ambiguous",
-        /// We did not make it: the window is closed, or the person has opted out.
+        /// We did not make it: the window is closed, the person has opted out, or the template is none that Meta would
+        /// take.
         Withheld = "withheld",
         /// Failed for good.
         Failed = "failed",

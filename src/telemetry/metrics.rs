@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::label::{FetchOutcome, Refusal, SendOutcome, TurnOutcome};
+use super::label::{FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
 use crate::clock::Millis;
 
 /// The content type of [`Metrics::encode`].
@@ -38,6 +38,36 @@ type One = [(&'static str, &'static str); 1];
 struct Answer {
     route: String,
     status: u16,
+}
+
+/// A number of ours. There are as many as are configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfNumber {
+    number: String,
+}
+
+/// A class of messages of a number of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfClass {
+    number: String,
+    class: &'static str,
+}
+
+/// How a number is doing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NumberGauges {
+    /// Replies that wait.
+    pub reply: usize,
+    /// Other messages that wait.
+    pub bulk: usize,
+    /// Age of the oldest of them; 0.0 when there is none.
+    pub oldest_seconds: f64,
+    /// Whether nothing leaves.
+    pub is_paused: bool,
+    /// Messages per second at which they leave; none for no limit.
+    pub rate: Option<f64>,
+    /// How long it takes until all have left, where that is known.
+    pub drain_seconds: Option<f64>,
 }
 
 /// All metrics of one program, or of one test. A clone counts into the same.
@@ -84,6 +114,11 @@ metrics! {
     known_contacts: Gauge = Gauge::default(), "Contacts held in memory for look-up";
     queue_depth: Gauge = Gauge::default(), "Messages waiting to leave";
     queue_oldest_seconds: Gauge<f64, AtomicU64> = Gauge::default(), "Age of the oldest message waiting to leave";
+    number_queue_depth: Family<OfClass, Gauge> = Family::default(), "Messages waiting to leave a number, by class";
+    number_queue_oldest_seconds: Family<OfNumber, Gauge<f64, AtomicU64>> = Family::default(), "Age of the oldest message waiting to leave a number";
+    number_rate: Family<OfNumber, Gauge<f64, AtomicU64>> = Family::default(), "Messages per second that leave a number at the most, now";
+    number_drain_seconds: Family<OfNumber, Gauge<f64, AtomicU64>> = Family::default(), "Time until all that waits has left a number, where known";
+    number_paused: Family<OfNumber, Gauge> = Family::default(), "Whether nothing leaves a number";
     ambiguous_sends: Gauge = Gauge::default(), "Sends with an open outcome";
     sends: Family<One, Counter> = Family::default(), "Attempts to send, by outcome";
     resent_after_ambiguity: Counter = Counter::default(), "Ambiguous sends sent again";
@@ -91,6 +126,7 @@ metrics! {
     statuses: Family<One, Counter> = Family::default(), "Statuses merged into a message, by status";
     statuses_parked: Counter = Counter::default(), "Statuses of messages that are not known yet";
     media_fetches: Family<One, Counter> = Family::default(), "Attempts to fetch a file that a person sent, by outcome";
+    template_syncs: Family<One, Counter> = Family::default(), "Readings of Meta's list of templates, by outcome";
     http_requests: Family<Answer, Counter> = Family::default(), "HTTP requests answered, by route and status";
 }
 
@@ -105,6 +141,9 @@ impl All {
         }
         for outcome in FetchOutcome::ALL {
             drop(self.media_fetches.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for outcome in SyncOutcome::ALL {
+            drop(self.template_syncs.get_or_create(&[("outcome", outcome.as_str())]));
         }
         for outcome in SendOutcome::ALL {
             drop(self.sends.get_or_create(&[("outcome", outcome.as_str())]));
@@ -178,6 +217,11 @@ impl Metrics {
         self.0.media_fetches.get_or_create(&[("outcome", outcome.as_str())]).inc();
     }
 
+    /// Reading Meta's list of templates ended.
+    pub fn templates_synced(&self, outcome: SyncOutcome) {
+        self.0.template_syncs.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
     /// The writer committed this many jobs in one transaction.
     pub fn batch(&self, jobs: usize, seconds: f64) {
         self.0.batch_jobs.observe(jobs as f64);
@@ -208,6 +252,25 @@ impl Metrics {
     pub fn queue(&self, depth: impl TryInto<i64>, oldest_seconds: f64) {
         set(&self.0.queue_depth, depth);
         self.0.queue_oldest_seconds.set(oldest_seconds);
+    }
+
+    /// How a number of ours is doing.
+    pub fn number(&self, number: &str, gauges: &NumberGauges) {
+        let all = &self.0;
+        for (class, depth) in [("reply", gauges.reply), ("bulk", gauges.bulk)] {
+            set(&all.number_queue_depth.get_or_create(&OfClass { number: number.to_owned(), class }), depth);
+        }
+        let label = OfNumber { number: number.to_owned() };
+        all.number_queue_oldest_seconds.get_or_create(&label).set(gauges.oldest_seconds);
+        set(&all.number_paused.get_or_create(&label), i64::from(gauges.is_paused));
+        for (family, value) in
+            [(&all.number_rate, gauges.rate), (&all.number_drain_seconds, gauges.drain_seconds)]
+        {
+            match value {
+                Some(value) => _ = family.get_or_create(&label).set(value),
+                None => _ = family.remove(&label),
+            }
+        }
     }
 
     /// So many sends have an open outcome.
@@ -269,11 +332,22 @@ mod tests {
         metrics.known_contacts(u64::MAX);
         metrics.queue(9_usize, 1.5);
         metrics.ambiguous_sends(1_i64);
+        let number = NumberGauges {
+            reply: 2,
+            bulk: 7,
+            oldest_seconds: 1.5,
+            is_paused: true,
+            rate: Some(76.8),
+            drain_seconds: Some(3.0),
+        };
+        metrics.number("106", &number);
+        metrics.number("106", &NumberGauges { drain_seconds: None, ..number });
         metrics.send(SendOutcome::NotSent);
         metrics.resent_after_ambiguity();
         metrics.replied(0.3);
         metrics.status("delivered");
         metrics.status_parked();
+        metrics.templates_synced(SyncOutcome::Failed);
         metrics.http_request("/api/{\"odd\"}", 200);
         metrics
     }
@@ -303,12 +377,18 @@ mod tests {
             "switchboard_known_contacts 9223372036854775807",
             "switchboard_queue_depth 9",
             "switchboard_queue_oldest_seconds 1.5",
+            "switchboard_number_queue_depth{number=\"106\",class=\"reply\"} 2",
+            "switchboard_number_queue_depth{number=\"106\",class=\"bulk\"} 7",
+            "switchboard_number_queue_oldest_seconds{number=\"106\"} 1.5",
+            "switchboard_number_rate{number=\"106\"} 76.8",
+            "switchboard_number_paused{number=\"106\"} 1",
             "switchboard_ambiguous_sends 1",
             "switchboard_sends_total{outcome=\"not_sent\"} 1",
             "switchboard_resent_after_ambiguity_total 1",
             "switchboard_reply_seconds_sum 0.3",
             "switchboard_statuses_total{status=\"delivered\"} 1",
             "switchboard_statuses_parked_total 1",
+            "switchboard_template_syncs_total{outcome=\"failed\"} 1",
             "switchboard_http_requests_total{route=\"/api/{\\\"odd\\\"}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");

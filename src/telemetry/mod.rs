@@ -4,12 +4,12 @@
 //! global but the subscriber, which `tracing` wants so. Nothing here measures time: callers bring seconds from their
 //! own clock. Masking of phone numbers belongs to `domain::contact`, that of secrets to their type.
 //!
-//! Invariant: the values of a label come from a small fixed set, never from what people or Meta send.
+//! Invariant: the values of a label come from a small fixed set or from the configuration, never from what people or Meta send.
 
 mod label;
 mod logging;
 mod metrics;
 
-pub use label::{FetchOutcome, Refusal, SendOutcome, TurnOutcome};
+pub use label::{FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
 pub use logging::{LogFormat, LoggingError, init_tracing, is_filter};
-pub use metrics::{CONTENT_TYPE, Metrics};
+pub use metrics::{CONTENT_TYPE, Metrics, NumberGauges};

@@ -43,6 +43,8 @@ pub struct Door {
     pub verify_token: Secret,
     /// Our numbers: events for others are kept and ignored.
     pub numbers: HashSet<String>,
+    /// Our business accounts: news of others' templates are kept and ignored.
+    pub accounts: HashSet<String>,
     /// Bytes of a body at the most.
     pub body_max: usize,
     /// What a 503 says about coming again.
@@ -165,7 +167,7 @@ fn come_again(door: &Door) -> HttpResponse {
 /// Every event of a body.
 fn read(door: &Door, body: &[u8]) -> Vec<Incoming> {
     match parse(body) {
-        Ok(items) => items.into_iter().map(|item| incoming(item, &door.numbers)).collect(),
+        Ok(items) => items.into_iter().map(|item| incoming(item, door)).collect(),
         Err(unreadable) => {
             tracing::warn!(
                 reason = unreadable.reason,
@@ -187,16 +189,16 @@ fn read(door: &Door, body: &[u8]) -> Vec<Incoming> {
     }
 }
 
-fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
-    let Item { dedupe_key, phone_number_id, payload, body, .. } = item;
-    let foreign = phone_number_id.as_ref().is_some_and(|number| !ours.contains(number));
+fn incoming(item: Item, door: &Door) -> Incoming {
+    let Item { dedupe_key, phone_number_id, business_account_id, payload, body } = item;
+    let foreign = phone_number_id.as_ref().is_some_and(|number| !door.numbers.contains(number));
     let body = match (body, phone_number_id) {
         (body, phone_number_id) if foreign => IncomingBody::Kept {
             kind: match body {
                 Body::Message(_) => "message".to_owned(),
                 Body::Status(_) => "status".to_owned(),
                 Body::Preference(_) => "user_preferences".to_owned(),
-                Body::Other { field } => field,
+                Body::Template { field, .. } | Body::Other { field } => field,
             },
             phone_number_id,
             reason:
@@ -213,6 +215,17 @@ fn incoming(item: Item, ours: &HashSet<String>) -> Incoming {
         (Body::Preference(Preference { person, opted_out, at }), phone_number_id) => {
             let change = Change { scope: Scope::Marketing, opted_out, by: By::Meta, at };
             IncomingBody::Preference { phone_number_id, identity: person, change }
+        }
+        (Body::Template { field: kind, news }, phone_number_id) => {
+            match business_account_id.filter(|account| door.accounts.contains(account)) {
+                Some(business_account_id) => IncomingBody::Template { kind, business_account_id, news },
+                None => IncomingBody::Kept {
+                    kind,
+                    phone_number_id,
+                    reason: "this business account is not one of ours; name it in WHATSAPP_BUSINESS_ACCOUNT_ID or [[numbers]]"
+                        .to_owned(),
+                },
+            }
         }
         (Body::Other { field }, phone_number_id) => IncomingBody::Kept {
             kind: field,

@@ -1,19 +1,11 @@
 //! The program as a person runs it: its commands, what they print, and how they end.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::support::sandbox::{Sandbox, switchboard};
 use crate::support::{run, until, wire};
-
-/// The program, in an empty folder and with nothing set.
-fn switchboard(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command.args(arguments).current_dir(folder).env_clear().env("TMPDIR", folder).stdin(Stdio::null());
-    command
-}
 
 fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -21,54 +13,6 @@ fn out(output: &Output) -> String {
 
 fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// A running sandbox and what it printed.
-struct Sandbox {
-    child: Child,
-    meta: String,
-    app: String,
-    key: String,
-}
-
-impl Sandbox {
-    fn start(folder: &Path) -> Self {
-        let mut command = switchboard(folder, &["sandbox", "--meta", "127.0.0.1:0"]);
-        let child = command
-            .env("SWITCHBOARD_LOG", "error")
-            .env("SWITCHBOARD_LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut sandbox = Self { child, meta: String::new(), app: String::new(), key: String::new() };
-        let printed = BufReader::new(sandbox.child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let welcome: Vec<String> = printed.take_while(|line| !line.contains("Ctrl-C")).collect();
-        let after = |line: &str, mark: &str| {
-            let line = welcome
-                .iter()
-                .find(|printed| printed.trim_start().starts_with(line))
-                .expect("a line of the welcome");
-            let found = line.split(mark).nth(1).expect("what the line tells");
-            found.split(['/', '\'', ' ']).next().unwrap().to_owned()
-        };
-        sandbox.meta = format!("http://{}", after("Open", "http://"));
-        sandbox.app = format!("http://{}", after("Read", "http://"));
-        sandbox.key = after("Read", "Bearer ");
-        sandbox
-    }
-
-    fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        // It may have ended before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -94,7 +38,9 @@ fn the_sandbox_needs_nothing_and_leaves_nothing() {
         let list: Value = read(&sandbox.key).await.json().await.unwrap();
         assert_eq!(list["data"].as_array().unwrap().len(), 9, "{list}");
 
-        for (path, part) in [("/", "<script"), ("/app.js", "fetch("), ("/bubble.js", "")] {
+        for (path, part) in
+            [("/", "<script"), ("/app.js", "import"), ("/net.js", "fetch("), ("/bubble.js", "")]
+        {
             let page = http.get(format!("{}{path}", sandbox.meta)).send().await.unwrap();
             assert_eq!(page.status(), 200, "{path}");
             let text = page.text().await.unwrap();

@@ -6,16 +6,24 @@
 
 mod support;
 
+mod access;
+mod chaos;
 mod command;
 mod containment;
 mod crash;
 mod door;
+mod flow_sends;
 mod gate;
 mod identity;
 mod journey;
 mod load;
 mod media;
+mod messages;
 mod overload;
+mod pacing;
 mod passivation;
+mod pywa;
 mod recovery;
+mod schemathesis;
 mod store;
+mod templates;

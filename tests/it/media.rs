@@ -285,7 +285,7 @@ on_both!(a_file_is_uploaded_once_and_again_when_meta_has_forgotten_it, |database
     test.stop().await;
 });
 
-on_both!(a_file_that_is_missing_or_not_there_yet_is_refused_by_us, |database| async {
+on_both!(a_file_that_is_missing_or_was_never_fetched_is_refused_by_us, |database| async {
     let shelf = Shelf::start().await;
     let (test, _hand) = start(database, &shelf, |_| {}).await;
     shelf.next_infos(&[Mishap::Refused]);

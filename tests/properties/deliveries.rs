@@ -176,6 +176,7 @@ async fn what_is_known_of_a_message_does_not_depend_on_the_order() {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000_000,
+        queued_max: 1_000_000,
         window_margin: Duration::from_secs(60),
     };
     let (clock, _) = Clock::manual(NOW);

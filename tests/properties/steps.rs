@@ -203,7 +203,7 @@ fn a_turn_is_the_same_twice_ends_and_keeps_its_limits() {
         assert_eq!(one, other, "case {case}");
         assert!(calls <= HOPS_MAX as usize, "case {case}: {calls} calls");
 
-        let said = one.effects.iter().filter(|effect| matches!(effect, Effect::Send(_))).count();
+        let said = one.effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
         assert!(said <= MESSAGES_MAX, "case {case}: {said} messages");
         let silent = before.handed_off && !matches!(input, Input::Released);
         assert!(

@@ -170,3 +170,44 @@ async fn over_the_limit_of_unfinished_events_nothing_is_accepted() {
     assert_eq!(refused.header("retry-after"), "2");
     assert!(house.get("/api/whatsapp/webhooks").await.ids().is_empty());
 }
+
+#[actix_web::test]
+async fn over_the_limit_of_waiting_messages_a_client_is_turned_away_and_a_repeated_request_is_not() {
+    let house = House::with(|settings| settings.queued_max = 1).await;
+    assert_eq!(house.call(send(hello(), Some("first"))).await.status, 202);
+    let event = house.store().unfinished_before(i64::MAX).await.unwrap().remove(0).event;
+    house.takes_turn(&event).await;
+    let refused = house.call(send(hello(), Some("second"))).await;
+    assert!(refused.problem(503)["detail"].as_str().unwrap().contains("SWITCHBOARD_OUTBOUND_QUEUE"));
+    assert_eq!(refused.header("retry-after"), "2");
+    assert_eq!(house.call(send(hello(), Some("first"))).await.status, 202);
+    let path = format!("/api/whatsapp/conversations/{}/handoff", event.conversation);
+    assert_eq!(house.call(post(&path)).await.status, 202, "an operator is not turned away");
+}
+
+#[actix_web::test]
+async fn a_number_is_given_another_token_which_nobody_is_shown() {
+    let house = House::new().await;
+    let put = |id: &str, body: Value| {
+        let path = format!("/api/whatsapp/numbers/{id}/token");
+        keyed(TestRequest::put().uri(&path)).set_json(body)
+    };
+    let taken = house.call(put(NUMBER, json!({"token": "EAA-good"}))).await;
+    assert_eq!((taken.status, &taken.json()["status"]), (200, &json!("used")));
+    assert_eq!(taken.json()["holds_until"], "the next restart");
+    assert!(taken.json()["for_good"].as_str().unwrap().contains("WHATSAPP_API_TOKEN"));
+    assert!(!taken.json().to_string().contains("EAA"));
+    for (id, body, status, field) in [
+        ("1", json!({"token": "EAA-good"}), 404, json!("phone_number_id")),
+        (NUMBER, json!({"token": "EAA bad"}), 422, json!("token")),
+        (NUMBER, json!({"token": ""}), 422, json!("token")),
+        (NUMBER, json!({}), 422, json!("token")),
+        (NUMBER, json!({"token": "EAA-good", "until": "EAA"}), 422, json!("until")),
+        (NUMBER, json!("EAA-good"), 422, json!(null)),
+        (NUMBER, json!({"token": "EAA-late"}), 503, json!(null)),
+    ] {
+        let refused = house.call(put(id, body)).await.problem(status);
+        assert_eq!(refused["field"], field, "{refused}");
+        assert!(!refused.to_string().contains("EAA"), "{refused}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The whole door over a real store on a temporary SQLite file.
 
+mod access;
 mod actions;
+mod document;
 mod reads;
 mod refusals;
 
@@ -13,7 +15,7 @@ use actix_web::{App, HttpResponse, web};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ApiKeys, Deps, Number, NumberHealth, configure};
+use super::{ApiKeys, Deps, Number, NumberHealth, NumberPause, Rate, SendLimits, TokenRefused, configure};
 use crate::clock::{Clock, Hand, Ids};
 use crate::config::Secret;
 use crate::domain::contact::Identity;
@@ -27,6 +29,7 @@ use crate::store::{
     Accepted, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
 };
 use crate::telemetry::Metrics;
+use crate::template::Book;
 
 const KEY: &str = "open-sesame";
 const NUMBER: &str = "106540352242922";
@@ -54,7 +57,11 @@ fn post(path: &str) -> TestRequest {
 }
 
 fn keyed(request: TestRequest) -> TestRequest {
-    request.insert_header((AUTHORIZATION, format!("Bearer {KEY}")))
+    keyed_with(KEY, request)
+}
+
+fn keyed_with(key: &str, request: TestRequest) -> TestRequest {
+    request.insert_header((AUTHORIZATION, format!("Bearer {key}")))
 }
 
 impl Answer {
@@ -95,6 +102,7 @@ fn settings(folder: &TempDir) -> Settings {
         batch_max: 64,
         directory_cache: 100,
         unfinished_max: 1_000,
+        queued_max: 1_000,
         window_margin: Duration::from_secs(60),
     }
 }
@@ -109,18 +117,37 @@ fn limits() -> media::Limits {
     }
 }
 
+/// No limit: the clock of these tests stands still.
+const RATE: Rate = Rate { per_second: 0, burst: 0 };
+
 fn deps(store: Store) -> Deps {
     Deps {
+        keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
         store,
-        keys: ApiKeys::new(Secret::new(KEY)),
         numbers: Arc::new([Number {
             phone_number_id: NUMBER.to_owned(),
             display: Some("+1 555 0100".into()),
         }]),
+        templates: Book::default(),
         library: Library { vault: Vault::in_memory(), limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
         health: Arc::new(Vec::new),
+        set_token: Arc::new(|_, token| {
+            let answer = match token.expose() {
+                "EAA-good" => Ok(()),
+                "EAA-late" => Err(TokenRefused::Ending),
+                _ => Err(TokenRefused::Bad("that is none".into())),
+            };
+            Box::pin(async move { answer })
+        }),
+        limits: SendLimits {
+            pair_pacing: true,
+            in_flight_max: 256,
+            attempts_max: 8,
+            deadline: Duration::from_secs(86_400),
+            queue_max: 1_000,
+        },
     }
 }
 
@@ -236,7 +263,13 @@ fn id_of<T: std::str::FromStr<Err: std::fmt::Debug>>(json: &Value) -> T {
 fn paused() -> Vec<NumberHealth> {
     vec![NumberHealth {
         phone_number_id: NUMBER.into(),
-        paused: Some("Meta refuses the token (190)".into()),
-        waiting: 3,
+        paused: Some(NumberPause {
+            why: "Meta refuses the token (190)".into(),
+            since: START,
+            until: START + 60_000,
+        }),
+        waiting_reply: 1,
+        waiting_bulk: 2,
+        ..NumberHealth::default()
     }]
 }

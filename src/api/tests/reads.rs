@@ -103,6 +103,7 @@ async fn a_message_is_shown_whole() {
         "direction": "out", "type": "buttons", "body": "Sure?",
         "content": {"type": "buttons", "body": "Sure?", "buttons": [{"id": "y", "title": "Yes"}]},
         "media": null, "wamid": null, "reply_to": "wamid.7", "status": "queued", "error": null,
+        "cause": null, "pricing": null, "resend_of": null, "resent_as": null, "attempts": [],
         "created_at": "2023-11-14T22:13:20.000Z", "accepted_at": null, "sent_at": null, "delivered_at": null,
         "read_at": null, "failed_at": null
     });
@@ -220,7 +221,10 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
         "oldest_unfinished_age_seconds": null, "quarantined_events": 0,
         "queue": {"by_state": {}, "oldest_age_seconds": null},
         "numbers": [{"phone_number_id": NUMBER, "display_phone_number": "+1 555 0100", "status": "ok", "reason": null,
-                     "waiting": 0}]
+                     "paused_since": null, "next_attempt_at": null, "waiting": 0,
+                     "waiting_by_class": {"reply": 0, "bulk": 0}, "in_flight": 0, "oldest_age_seconds": null,
+                     "messages_per_second": null, "messages_per_second_allowed": null,
+                     "expected_drain_seconds": 0.0}]
     });
     assert_eq!(well.json(), expected);
 
@@ -230,6 +234,26 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
     let number = degraded.json()["numbers"][0].clone();
     assert_eq!((&number["status"], &number["waiting"]), (&json!("paused"), &json!(3)));
     assert_eq!(number["reason"], "Meta refuses the token (190)");
+}
+
+#[actix_web::test]
+async fn numbers_are_shown_with_what_waits_and_the_limits_they_keep() {
+    let mut house = House::new().await;
+    house.deps.health = Arc::new(paused);
+    let shown = house.get("/api/whatsapp/numbers").await.json();
+    let number = &shown["data"][0];
+    assert_eq!(number["waiting_by_class"], json!({"reply": 1, "bulk": 2}));
+    assert_eq!((&number["status"], &number["expected_drain_seconds"]), (&json!("paused"), &json!(null)));
+    assert_eq!(
+        (&number["paused_since"], &number["next_attempt_at"]),
+        (&json!("2023-11-14T22:13:20.000Z"), &json!("2023-11-14T22:14:20.000Z"))
+    );
+    assert_eq!(
+        shown["limits"],
+        json!({"pair_pacing": true, "sends_in_flight": 256, "send_attempts": 8, "send_deadline_seconds": 86_400,
+               "outbound_queue": 1_000})
+    );
+    assert_eq!(shown["next_cursor"], json!(null));
 }
 
 /// The whole answer to a request without a body, over a socket.

@@ -6,27 +6,35 @@ use serde_json::json;
 use super::*;
 use crate::api::BODY_MAX_BYTES;
 
-const READS: [&str; 9] = [
+const READS: [&str; 12] = [
     "/api/whatsapp/messages",
     "/api/whatsapp/messages/msg_1",
     "/api/whatsapp/contacts",
     "/api/whatsapp/conversations",
     "/api/whatsapp/conversations/cnv_1",
+    "/api/whatsapp/templates",
+    "/api/whatsapp/templates/tpl_1",
+    "/api/whatsapp/numbers",
     "/api/whatsapp/webhooks",
     "/api/whatsapp/webhooks/evt_1",
     "/api/whatsapp/stats",
     "/metrics",
 ];
-const ACTIONS: [&str; 5] = [
+const ACTIONS: [&str; 6] = [
     "/api/whatsapp/send",
     "/api/whatsapp/conversations/cnv_1/handoff",
     "/api/whatsapp/conversations/cnv_1/release",
     "/api/whatsapp/conversations/cnv_1/reset",
+    "/api/whatsapp/templates/sync",
     "/api/whatsapp/webhooks/evt_1/retry",
 ];
 
+const SETTINGS: [&str; 1] = ["/api/whatsapp/numbers/106540352242922/token"];
+
 fn every_endpoint() -> impl Iterator<Item = (Method, &'static str)> {
-    READS.map(|path| (Method::GET, path)).into_iter().chain(ACTIONS.map(|path| (Method::POST, path)))
+    let actions = ACTIONS.map(|path| (Method::POST, path));
+    let settings = SETTINGS.map(|path| (Method::PUT, path));
+    READS.map(|path| (Method::GET, path)).into_iter().chain(actions).chain(settings)
 }
 
 #[actix_web::test]
@@ -51,10 +59,10 @@ async fn without_a_valid_key_every_endpoint_is_closed() {
 #[actix_web::test]
 async fn without_a_configured_key_nothing_opens_and_the_mend_is_told() {
     let mut house = House::new().await;
-    house.deps.keys = ApiKeys::new(None);
+    house.deps.keys = ApiKeys::new(None, house.store().clone(), RATE);
     for (method, path) in every_endpoint() {
         let refused = house.call(keyed(TestRequest::default().method(method).uri(path))).await.problem(401);
-        assert!(refused["detail"].as_str().unwrap().contains("SWITCHBOARD_API_KEY"), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("switchboard key create"), "{refused}");
     }
     assert_eq!(house.call(TestRequest::get().uri("/api/whatsapp/health")).await.status, 200);
 }
@@ -85,6 +93,11 @@ async fn unknown_paths_are_404_and_wrong_methods_405() {
         let refused = house.get(path).await;
         refused.problem(405);
         assert_eq!(refused.header("allow"), "POST", "{path}");
+    }
+    for path in SETTINGS {
+        let refused = house.get(path).await;
+        refused.problem(405);
+        assert_eq!(refused.header("allow"), "PUT", "{path}");
     }
     house.call(TestRequest::post().uri("/api/whatsapp/health")).await.problem(405);
 }
@@ -201,9 +214,13 @@ async fn when_the_database_does_not_answer_it_is_503_and_nothing_internal_is_tol
     .join()
     .unwrap();
 
-    for (method, path) in every_endpoint().filter(|(_, path)| *path != "/metrics") {
+    // These read nothing that is in the database.
+    let dry = ["/metrics", "/api/whatsapp/templates/sync"];
+    let stored = |path: &str| !dry.contains(&path) && !path.contains("/numbers");
+    for (method, path) in every_endpoint().filter(|(_, path)| stored(path)) {
+        let request = keyed(TestRequest::default().method(method).uri(path));
         let body = json!({"to": "49170", "type": "text", "body": "b"});
-        let request = keyed(TestRequest::default().method(method).uri(path)).set_json(body);
+        let request = if path.ends_with("/send") { request.set_json(body) } else { request };
         let refused = call(&deps, request).await;
         let problem = refused.problem(503);
         assert_eq!(refused.header("retry-after"), "2", "{path}");

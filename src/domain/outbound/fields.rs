@@ -170,8 +170,7 @@ impl Fields {
     /// When something is left.
     pub fn finish(self) -> Result<(), Invalid> {
         let Some(name) = self.map.keys().next() else { return Ok(()) };
-        let known = self.known.join("`, `");
-        Err(Invalid::wrong(name, format!("is not known here; known are `{known}`")))
+        Err(Invalid::Unknown { field: name.clone(), known: self.known })
     }
 }
 

@@ -44,7 +44,15 @@ pub enum Invalid {
         /// What is there twice.
         value: String,
     },
-    /// Missing, unknown, or wrong in another way.
+    /// Nobody asks for such a field.
+    #[error("`{field}` is not known here; known are `{}`", known.join("`, `"))]
+    Unknown {
+        /// The field.
+        field: String,
+        /// What there may be in its place.
+        known: Vec<&'static str>,
+    },
+    /// Missing, or wrong in another way.
     #[error("`{field}` {why}")]
     Wrong {
         /// The field.
@@ -69,6 +77,7 @@ impl Invalid {
             | Self::TooLong { field, .. }
             | Self::Count { field, .. }
             | Self::Twice { field, .. }
+            | Self::Unknown { field, .. }
             | Self::Wrong { field, .. } => field,
         }
     }
@@ -79,7 +88,7 @@ impl Invalid {
         match self {
             Self::TooLong { length, limit, .. } => Some((*length, *limit)),
             Self::Count { count, limit, .. } => Some((*count, *limit)),
-            Self::Empty { .. } | Self::Twice { .. } | Self::Wrong { .. } => None,
+            Self::Empty { .. } | Self::Twice { .. } | Self::Unknown { .. } | Self::Wrong { .. } => None,
         }
     }
 
@@ -91,6 +100,7 @@ impl Invalid {
         | Self::TooLong { field, .. }
         | Self::Count { field, .. }
         | Self::Twice { field, .. }
+        | Self::Unknown { field, .. }
         | Self::Wrong { field, .. }) = &mut self;
         *field = if field.is_empty() { outer.to_owned() } else { format!("{outer}.{field}") };
         self

@@ -33,8 +33,8 @@ pub use place::{CARD_ENTRIES_MAX, CARDS_MAX, Card, Contacts, Degrees, Location};
 pub use priority::Priority;
 pub use reaction::{EMOJI_MAX, Reaction, Read};
 pub use template::{
-    LANGUAGE_MAX, PARAMETER_MAX, PARAMETERS_MAX, Parameter, Parameters, TEMPLATE_BUTTONS_MAX,
-    TEMPLATE_NAME_MAX, Template, TemplateHeader,
+    LANGUAGE_MAX, PARAMETER_MAX, PARAMETER_SPACES_MAX, PARAMETERS_MAX, Parameter, Parameters,
+    TEMPLATE_BUTTONS_MAX, TEMPLATE_NAME_MAX, Template, TemplateHeader,
 };
 pub use text::{TEXT_BODY_MAX, Text};
 

@@ -20,6 +20,9 @@ pub const TEMPLATE_NAME_MAX: usize = 512;
 pub const LANGUAGE_MAX: usize = 16;
 /// Characters in one parameter. Source: Meta, template reference: the body as a whole may have so many.
 pub const PARAMETER_MAX: usize = 1024;
+/// Spaces in a row that a parameter may have. Source: Meta's refusal 132018: "Param text cannot have new-line/tab
+/// characters or more than 4 consecutive spaces".
+pub const PARAMETER_SPACES_MAX: usize = 4;
 /// Parameters of the body. Ours: Meta documents none.
 pub const PARAMETERS_MAX: usize = 100;
 /// Buttons of a template. Source: Meta, template reference.
@@ -48,7 +51,7 @@ pub enum Parameter {
 impl Parameter {
     fn of(value: Value) -> Result<Self, Invalid> {
         match value {
-            Value::String(text) => filled("", text, PARAMETER_MAX).map(Self::Text),
+            Value::String(text) => one_line("", text, PARAMETER_MAX).map(Self::Text),
             Value::Object(_) => Fields::whole(value, Self::read),
             other => Err(wrong("", "a string, `{\"currency\": …}` or `{\"date_time\": …}`", &other)),
         }
@@ -64,14 +67,26 @@ impl Parameter {
                     }
                     let amount = money.optional_integer("amount_1000")?;
                     let amount_1000 = amount.ok_or_else(|| missing("amount_1000"))?;
-                    let fallback = filled("fallback", money.text("fallback")?, PARAMETER_MAX)?;
+                    let fallback = one_line("fallback", money.text("fallback")?, PARAMETER_MAX)?;
                     Ok(Self::Currency { code, amount_1000, fallback })
                 })?
                 .ok_or_else(|| missing("currency")),
-            Some(_) => filled("date_time", fields.text("date_time")?, PARAMETER_MAX).map(Self::DateTime),
+            Some(_) => one_line("date_time", fields.text("date_time")?, PARAMETER_MAX).map(Self::DateTime),
             None => Err(missing("currency")),
         }
     }
+}
+
+/// A text as a parameter may have it.
+fn one_line(field: &str, text: String, limit: usize) -> Result<String, Invalid> {
+    if text.contains(['\n', '\r', '\t']) || text.contains(&" ".repeat(PARAMETER_SPACES_MAX + 1)) {
+        let why = format!(
+            "goes into a template, where line breaks, tabs and more than {PARAMETER_SPACES_MAX} spaces in a row are not \
+             allowed"
+        );
+        return Err(Invalid::wrong(field, why));
+    }
+    filled(field, text, limit)
 }
 
 /// What is filled into the body.
@@ -149,7 +164,7 @@ impl TemplateHeader {
         match fields.first_of(&["text", "image", "video", "document", "location"]) {
             None => Err(missing("text")),
             Some("text") => {
-                let text = filled("text", fields.text("text")?, HEADER_TEXT_MAX)?;
+                let text = one_line("text", fields.text("text")?, HEADER_TEXT_MAX)?;
                 Ok(Self::Text(text, fields.optional_text("parameter")?))
             }
             Some("location") => {

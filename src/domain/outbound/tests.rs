@@ -168,3 +168,21 @@ fn an_emoji_is_no_word() {
         assert!(Reaction::new("w", bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn what_goes_into_a_template_is_one_line() {
+    let template = |parts: Value| {
+        let mut whole = json!({"name": "a", "language": "en"});
+        whole.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+        Template::try_from(whole)
+    };
+    assert!(template(json!({"body": ["four    spaces"]})).is_ok());
+    for (parts, field) in [
+        (json!({"body": ["fine", "two\nlines"]}), "body[1]"),
+        (json!({"body": {"customer": "a\ttab"}}), "body.customer"),
+        (json!({"body": [{"date_time": "five     spaces"}]}), "body[0].date_time"),
+        (json!({"header": {"text": "two\r\nlines"}}), "header.text"),
+    ] {
+        assert_eq!(template(parts).unwrap_err().field(), field);
+    }
+}

@@ -1,5 +1,6 @@
-//! What counts as an answer to an `ask`: `text`, `number`, `media` or a kind of it, `{regex: …}`, `{choice: […]}`, each
-//! with `or: […]` and, where it makes sense, `min` and `max`; a plain kind with these is written `{type: text, max: 80}`.
+//! What counts as an answer to an `ask`: `text`, `number`, `media` or a kind of it, `location`, `contact`, `form`,
+//! `{regex: …}`, `{choice: […]}`, each with `or: […]` and, where it makes sense, `min` and `max`; a plain kind with these is
+//! written `{type: text, max: 80}`.
 
 use regex::RegexBuilder;
 
@@ -15,7 +16,10 @@ use crate::flow::yaml::{Node, Yaml};
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Answers that can be chosen from.
 const CHOICES_MAX: usize = 50;
-const TYPES: [&str; 8] = ["text", "number", "media", "image", "video", "audio", "document", "sticker"];
+const TYPES: [&str; 11] = [
+    "text", "number", "media", "image", "video", "audio", "document", "sticker", "location", "contact",
+    "form",
+];
 
 impl Compiler<'_> {
     pub(super) fn expect(&mut self, node: Option<&Node>) -> Option<Expect> {
@@ -50,6 +54,9 @@ impl Compiler<'_> {
             "audio" => Answer::Media(Some(MediaKind::Audio)),
             "document" => Answer::Media(Some(MediaKind::Document)),
             "sticker" => Answer::Media(Some(MediaKind::Sticker)),
+            "location" => Answer::Location,
+            "contact" => Answer::Contact,
+            "form" => Answer::Form,
             other => {
                 let help = did_you_mean(other, TYPES).unwrap_or_else(|| {
                     format!("it may be {}, or a map with `regex` or `choice`", fields::listed(&TYPES))

@@ -26,7 +26,7 @@ impl Compiler<'_> {
     }
 
     /// Meta's limit of a text that is fixed in the file.
-    fn no_longer_than(&mut self, text: &str, at: &Span, what: &str, limit: usize) -> bool {
+    pub(super) fn no_longer_than(&mut self, text: &str, at: &Span, what: &str, limit: usize) -> bool {
         let length = text.chars().count();
         if length > limit {
             self.report
@@ -39,6 +39,8 @@ impl Compiler<'_> {
     pub(super) fn menu(&mut self, fields: &mut Fields<'_>) -> Option<Menu> {
         let body_node = fields.need("menu", &mut self.report);
         let body = body_node.and_then(|node| self.template(node, "menu"));
+        let margins = self.margins(fields);
+        let manner = self.manner(fields);
         let button = self.button(fields);
         let options = fields.need("options", &mut self.report);
         let options = options.and_then(|node| self.options(node));
@@ -55,6 +57,8 @@ impl Compiler<'_> {
         }
         Some(Menu {
             body: body?,
+            margins: margins?,
+            manner: manner?,
             button: button?,
             options: options?,
             save: optional(save)?,

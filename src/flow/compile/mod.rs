@@ -8,12 +8,16 @@ mod connectors;
 mod expect;
 mod graph;
 mod menus;
+mod messages;
+mod shapes;
 mod sql;
 mod states;
 
+pub(super) use messages::{STARTED, STOPPED};
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::definition::{Declared, Definition, Fallback, StateKind, StateName, Timeout};
+use super::definition::{Declared, Definition, Fallback, OutsideWindow, StateKind, StateName, Timeout};
 use super::fields::{self, Fields};
 use super::functions::Functions;
 use super::problem::{Problem, Report};
@@ -22,6 +26,7 @@ use super::template::{Engine, Expression, Mistake, Template, Use, has_code};
 use super::words::{did_you_mean, normal};
 use super::yaml::{self, Key, Node, Span, Yaml};
 use crate::clock::{HOUR, Millis, SECOND, duration_ms};
+use crate::domain::consent::{Wish, Words};
 use crate::domain::outbound::TEXT_BODY_MAX;
 
 /// The version of the format that this program reads.
@@ -108,6 +113,9 @@ impl Compiler<'_> {
         let globals = fields.take("globals").map(|node| self.globals(node)).unwrap_or_default();
         let fallback = self.fallback(fields.take_entry("fallback"), start.as_deref());
         let timeout = fields.take("timeout").map(|node| self.timeout(node));
+        let outside = self.outside_window(&mut fields);
+        let opt_out = self.opt_out(&mut fields);
+        let receipts = self.receipts(fields.take("read_receipts"));
         let connectors = fields.take("connectors").map(|node| self.connectors(node)).unwrap_or_default();
         let fallback_to = fallback.as_ref().map(|fallback| fallback.then.as_str());
         let states = fields.need("states", &mut self.report);
@@ -127,6 +135,9 @@ impl Compiler<'_> {
             globals,
             fallback: fallback?,
             timeout: timeout.flatten(),
+            outside: outside?.unwrap_or(OutsideWindow::Fail),
+            opt_out: opt_out?,
+            receipts: receipts?,
             connectors: keep_some(connectors)?,
             states: keep_some(states.into_iter().map(|(name, read)| (name, read.state)).collect())?,
             variables: self.variables.keys().cloned().collect(),
@@ -168,6 +179,7 @@ impl Compiler<'_> {
 
     fn globals(&mut self, node: &Node) -> BTreeMap<String, StateName> {
         let mut globals = BTreeMap::new();
+        let stop_words = Words::built_in();
         let Yaml::Map(entries) = &node.value else {
             let message = format!("`globals` has to be a map of words and states, not {}", node.kind());
             self.report.error(&node.at, message).help("like `\"hi | menu\": main`");
@@ -180,6 +192,9 @@ impl Compiler<'_> {
                     self.report.error(&key.at, "a word of `globals` is empty").help("remove the extra `|`");
                 } else if globals.insert(word.clone(), to.clone()).is_some() {
                     self.report.error(&key.at, format!("the word `{word}` is in `globals` twice"));
+                } else if stop_words.wish(&word) == Some(Wish::Stop) {
+                    let message = format!("`{word}` is a word by which people opt out, and never gets here");
+                    self.report.warn(&key.at, message).help("choose another word; see `opt_out`");
                 }
             }
         }
@@ -261,6 +276,11 @@ impl Compiler<'_> {
 
     fn expression(&mut self, node: &Node, what: &str) -> Option<Expression> {
         let text = fields::scalar(node, what, &mut self.report)?;
+        self.expression_in(text, node, what)
+    }
+
+    /// The expression `text` in the text of `node`.
+    fn expression_in(&mut self, text: &str, node: &Node, what: &str) -> Option<Expression> {
         match self.engine.expression(text) {
             Ok(expression) => {
                 let uses = self.engine.uses_of_expression(&expression);

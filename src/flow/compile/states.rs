@@ -3,13 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::{Compiler, Connectors, Link, Way};
+use crate::clock::{HOUR, Millis, SECOND};
 use crate::flow::definition::{
-    Answer, Ask, Branch, Call, Connector, Declared, Say, State, StateKind, StateName,
+    Answer, Ask, Branch, Call, Connector, Declared, End, Handoff, Say, State, StateKind, StateName,
 };
 use crate::flow::fields::{self, Fields};
 use crate::flow::template::Template;
 use crate::flow::words::{did_you_mean, normal};
 use crate::flow::yaml::{Key, Node, Span, Yaml};
+
+/// The shortest and longest time for which the bot leaves a person to a colleague by itself.
+const HANDOFF_MIN: Millis = SECOND;
+const HANDOFF_MAX: Millis = 30 * 24 * HOUR;
+/// What tells a `say` that has no text.
+const SEND: &str = "send";
 
 /// A state as far as it could be read.
 pub(super) struct Read {
@@ -57,22 +64,18 @@ impl Compiler<'_> {
         let mut read = Read { at: key.at.clone(), kind: None, state: None };
         let what = format!("state `{}`", key.name);
         let Some(mut fields) = Fields::of(node, &key.at, what, &mut self.report) else { return read };
-        let names = StateKind::ALL.map(StateKind::as_str);
-        read.kind = fields
-            .first_of(&names)
-            .and_then(|name| StateKind::ALL.into_iter().find(|kind| kind.as_str() == name));
+        let names: Vec<_> = StateKind::ALL.into_iter().map(StateKind::as_str).chain([SEND]).collect();
+        read.kind = fields.first_of(&names).map(|name| {
+            StateKind::ALL.into_iter().find(|kind| kind.as_str() == name).unwrap_or(StateKind::Say)
+        });
         read.state = match read.kind {
             Some(StateKind::Menu) => self.menu(&mut fields).map(State::Menu),
             Some(StateKind::Ask) => self.ask(&mut fields, globals).map(State::Ask),
             Some(StateKind::Say) => self.say(&mut fields).map(State::Say),
             Some(StateKind::Call) => self.call(&mut fields, connectors, fallback).map(State::Call),
             Some(StateKind::Branch) => self.branch(&mut fields).map(State::Branch),
-            Some(StateKind::Handoff) => {
-                let say = self.text(&mut fields, "handoff");
-                let go = self.go(&mut fields, "go", Way::Later);
-                say.zip(go).map(|(say, go)| State::Handoff { say, go })
-            }
-            Some(StateKind::End) => self.text(&mut fields, "end").map(|say| State::End { say }),
+            Some(StateKind::Handoff) => self.handoff(&mut fields).map(State::Handoff),
+            Some(StateKind::End) => self.end(&mut fields).map(State::End),
             None => {
                 fields.refuse_without(&names, &mut self.report);
                 return read;
@@ -93,10 +96,14 @@ impl Compiler<'_> {
     }
 
     fn ask(&mut self, fields: &mut Fields<'_>, globals: &Globals) -> Option<Ask> {
-        let body = self.text(fields, "ask");
+        let body_node = fields.need("ask", &mut self.report);
+        let body = body_node.and_then(|node| self.template(node, "ask"));
+        let margins = self.margins(fields);
+        let manner = self.manner(fields);
         let button = self.button(fields);
         let expect_node = fields.take("expect");
         let expect = self.expect(expect_node);
+        let request = self.request(fields, expect.as_ref(), body_node);
         let save = fields.need("save", &mut self.report).and_then(|node| self.variable(node, "save"));
         let invalid = fields.take("invalid").map(|node| self.template(node, "invalid"));
         let with_globals =
@@ -116,8 +123,11 @@ impl Compiler<'_> {
         }
         Some(Ask {
             body: body?,
+            margins: margins?,
+            manner: manner?,
             button: button?,
             expect: expect?,
+            request: request?,
             save: save?,
             invalid: optional(invalid)?,
             globals: with_globals,
@@ -145,9 +155,28 @@ impl Compiler<'_> {
                 })
                 .collect();
         }
-        let say = self.text(fields, "say");
+        let say = fields.take("say").map(|node| self.template(node, "say"));
+        let send = self.sends(fields);
+        if say.is_none() && send.as_ref().is_some_and(Vec::is_empty) {
+            fields.need("say", &mut self.report);
+        }
+        let manner = self.manner(fields);
         let go = self.go(fields, "go", Way::AtOnce);
-        Some(Say { say: say?, set: set?, go: go? })
+        Some(Say { say: optional(say)?, send: send?, manner: manner?, set: set?, go: go? })
+    }
+
+    fn handoff(&mut self, fields: &mut Fields<'_>) -> Option<Handoff> {
+        let say = self.text(fields, "handoff");
+        let manner = self.manner(fields);
+        let for_ms = fields.take("for").map(|node| self.duration(node, "for", HANDOFF_MIN, HANDOFF_MAX));
+        let go = self.go(fields, "go", Way::Later);
+        Some(Handoff { say: say?, manner: manner?, for_ms: optional(for_ms)?, go: go? })
+    }
+
+    fn end(&mut self, fields: &mut Fields<'_>) -> Option<End> {
+        let say = self.text(fields, "end");
+        let manner = self.manner(fields);
+        Some(End { say: say?, manner: manner? })
     }
 
     fn call(

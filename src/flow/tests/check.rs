@@ -2,7 +2,7 @@
 
 use super::*;
 
-const HEAD: &str = "switchboard: 1\nbot: t\nstart: main\n";
+pub(super) const HEAD: &str = "switchboard: 1\nbot: t\nstart: main\n";
 
 /// All problems as "line: what is under the caret: message".
 fn problems(source: &str) -> Vec<String> {
@@ -17,20 +17,23 @@ fn problems(source: &str) -> Vec<String> {
 }
 
 /// The problems of a flow whose lines from the fourth on are given.
-fn problems_of(rest: &str) -> Vec<String> {
+pub(super) fn problems_of(rest: &str) -> Vec<String> {
     problems(&format!("{HEAD}{rest}"))
 }
 
-fn only(rest: &str, expected: &str) {
+pub(super) fn only(rest: &str, expected: &str) {
     assert_eq!(problems_of(rest), [expected], "{rest}");
 }
 
-/// `main` ends, `a` is what is tested; the start leads there through a menu.
-fn only_in_state(state: &str, expected: &str) {
-    let source = format!(
+/// The problems of a flow whose start is a menu that leads to `z`, an end, and to `a`, which is tested.
+pub(super) fn problems_in_state(state: &str) -> Vec<String> {
+    problems_of(&format!(
         "states:\n  main: {{ menu: M, options: [{{ label: A, go: a }}, {{ label: Z, go: z }}] }}\n  z: {{ end: Z }}\n  a: {state}\n"
-    );
-    only(&source, expected);
+    ))
+}
+
+pub(super) fn only_in_state(state: &str, expected: &str) {
+    assert_eq!(problems_in_state(state), [expected], "{state}");
 }
 
 #[test]

@@ -171,7 +171,10 @@ fn a_problem_goes_to_a_colleague_and_the_bot_is_silent_until_released() {
     let mut talk = Talk::with(&flow, database);
     talk.says_all(&["hi", "4", "3"]);
     let effects = talk.send(typed("The gate is locked"));
-    assert!(effects.contains(&Effect::HandOff) && bodies(&effects)[0].contains("_The gate is locked_"));
+    assert!(
+        effects.contains(&Effect::HandOff { for_ms: None })
+            && bodies(&effects)[0].contains("_The gate is locked_")
+    );
     assert!(talk.says("menu").is_empty() && talk.snapshot.handed_off);
     assert!(talk.turn(&Input::Released).is_empty() && !talk.snapshot.handed_off);
     assert!(talk.says("thanks")[0].starts_with("Hello Ada!"));

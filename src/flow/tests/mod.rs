@@ -2,7 +2,9 @@
 
 mod check;
 mod factory;
+mod messages;
 mod rules;
+mod speech;
 mod walk;
 
 use serde_json::{Map, Value, json};
@@ -105,7 +107,7 @@ fn photo() -> Content {
 fn sent(effects: &[Effect]) -> Vec<&Message> {
     effects
         .iter()
-        .filter_map(|effect| if let Effect::Send(message) = effect { Some(message) } else { None })
+        .filter_map(|effect| if let Effect::Send { message, .. } = effect { Some(message) } else { None })
         .collect()
 }
 

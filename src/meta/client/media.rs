@@ -10,7 +10,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Response, StatusCode, Url};
 
-use super::{Client, Outcome, Refused, chain, failure, path, read, retry_after};
+use super::{ANSWER_MAX, Client, Outcome, Refused, chain, failure, path, read, retry_after};
 use crate::meta::object::Object;
 
 /// Where Meta keeps files: `https` at one of these domains or below it.
@@ -29,7 +29,7 @@ pub struct MediaInfo {
     pub size: Option<u64>,
 }
 
-/// Why a request about a file came to nothing. None of them changes anything at Meta's that would matter a second time.
+/// Why a request about a file or a list came to nothing. None of them changes anything at Meta's that would matter a second time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Meta refused.
@@ -104,7 +104,7 @@ impl Client {
             return Ok(Download(response));
         }
         let retry_after = retry_after(response.headers());
-        let answer = read(&mut response).await.unwrap_or_default();
+        let answer = read(&mut response, ANSWER_MAX).await.unwrap_or_default();
         Err(failure::refused(status.as_u16(), retry_after, &answer)
             .map_or_else(|| Trouble::Unanswered(format!("HTTP {status}")), Trouble::Refused))
     }

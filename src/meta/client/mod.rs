@@ -9,6 +9,7 @@
 
 mod media;
 mod settings;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -26,8 +27,9 @@ use crate::config::Secret;
 pub use media::{Download, MediaInfo, Trouble, Upload};
 pub use settings::{BadSetting, Settings};
 use settings::{bearer, graph_url, is_loopback, is_version};
+pub use templates::Listing;
 
-/// Bytes of an answer that are read; Meta's are well under 2 KiB.
+/// Bytes of an answer that are read, but for a list; Meta's are well under 2 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
 /// Idle connections are closed before the other side does it: a message that meets a closing one is ambiguous. Below the
 /// 5 s after which common servers close.
@@ -157,10 +159,15 @@ impl Client {
     /// Makes one attempt at `request`, with the token. The body of a successful answer that holds no error, or what the
     /// attempt came to instead.
     async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Outcome> {
+        self.answer_up_to(request, ANSWER_MAX).await
+    }
+
+    /// As [`Client::answer`], for an answer that may have `bytes_max` bytes.
+    async fn answer_up_to(&self, request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Outcome> {
         let mut response = self.exchange(request.header(AUTHORIZATION, self.token())).await?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        let answer = read(&mut response).await;
+        let answer = read(&mut response, bytes_max).await;
         let missing = |e: &reqwest::Error| format!("HTTP {status}, but the rest is missing: {}", chain(e));
         if status.is_success() {
             let answer = answer.map_err(|e| Outcome::Ambiguous(missing(&e)))?;
@@ -190,11 +197,11 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
     }
 }
 
-/// The answer's body, up to [`ANSWER_MAX`] bytes.
-async fn read(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
+/// The answer's body, up to `bytes_max` bytes.
+async fn read(response: &mut Response, bytes_max: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let room = ANSWER_MAX.saturating_sub(body.len());
+        let room = bytes_max.saturating_sub(body.len());
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
             break;

@@ -196,3 +196,75 @@ async fn a_new_token_serves_all_clones_from_the_next_attempt_on() {
     let request = request.await.unwrap();
     assert!(request.contains("Bearer EAAG-new") && request.contains("typing_indicator"), "{request}");
 }
+
+/// A server that answers one request after the other, each on a connection of its own. Gives its port and the requests.
+async fn pages(answers: Vec<String>) -> (u16, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                socket.read_buf(&mut request).await.unwrap();
+            }
+            requests.push(String::from_utf8(request).unwrap());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            socket.shutdown().await.unwrap();
+        }
+        requests
+    });
+    (port, requests)
+}
+
+fn template_page(names: std::ops::Range<usize>, paging: &str) -> String {
+    let entry = |n: usize| {
+        format!(
+            r#"{{"name":"t{n}","language":"en","status":"APPROVED","category":"UTILITY","id":"{n}","components":[{{"type":"BODY","text":"{}"}}]}}"#,
+            "x".repeat(1_000)
+        )
+    };
+    let entries: Vec<String> = names.map(entry).collect();
+    http("200 OK", "", &format!(r#"{{"data":[{}],"paging":{{{paging}}}}}"#, entries.join(",")))
+}
+
+#[tokio::test]
+async fn templates_are_read_to_the_last_page_and_the_token_stays_here() {
+    let first = r#""cursors":{"before":"A","after":"B C"},"next":"https:\/\/evil.example\/next""#;
+    let (port, requests) =
+        pages(vec![template_page(0..100, first), template_page(100..101, r#""cursors":{"after":"D"}"#)])
+            .await;
+    let listing = client(port).templates("102290129340398").await.unwrap();
+    assert_eq!((listing.templates.len(), listing.whole), (101, true));
+    assert_eq!(listing.templates[100].name, "t100");
+    let requests = requests.await.unwrap();
+    assert!(
+        requests[0].starts_with("GET /v26.0/102290129340398/message_templates?fields=id%2Cname%2C"),
+        "{}",
+        requests[0]
+    );
+    assert!(requests[0].contains("limit=100") && !requests[0].contains("after="), "{}", requests[0]);
+    assert!(requests[1].contains("&after=B+C "), "{}", requests[1]);
+    assert!(requests.iter().all(|request| request.to_lowercase().contains("authorization: bearer")));
+}
+
+#[tokio::test]
+async fn a_list_with_an_entry_that_cannot_be_read_is_not_whole() {
+    let (port, _) =
+        pages(vec![http("200 OK", "", r#"{"data":[{"name":"x","language":"en"},{"id":"7"},5]}"#)]).await;
+    let listing = client(port).templates("1").await.unwrap();
+    assert_eq!((listing.templates.len(), listing.whole), (1, false));
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_or_is_none_is_trouble() {
+    let refused = r#"{"error":{"message":"(#80007) Rate limit hit","code":80007,"fbtrace_id":"A"}}"#;
+    let (port, _) = pages(vec![http("400 Bad Request", "", refused)]).await;
+    let trouble = client(port).templates("1").await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Refused(refused) if refused.policy() == Policy::SlowNumber));
+    for body in ["{}", "[]", "{\"data\":[", ""] {
+        let (port, _) = pages(vec![http("200 OK", "", body)]).await;
+        assert!(matches!(client(port).templates("1").await, Err(Trouble::Unanswered(_))), "{body}");
+    }
+}

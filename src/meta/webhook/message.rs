@@ -47,7 +47,12 @@ pub(super) fn read(
 
 /// The field `timestamp`: a string or a number, of seconds or of milliseconds.
 pub(super) fn time(object: &Object<'_>) -> Option<Millis> {
-    match object.integer("timestamp")? {
+    moment(object.integer("timestamp")?)
+}
+
+/// A moment that is given in seconds or in milliseconds.
+pub(super) fn moment(given: i64) -> Option<Millis> {
+    match given {
         seconds @ 1..MILLISECONDS_FROM => Some(seconds * SECOND),
         millis @ MILLISECONDS_FROM..TIME_END => Some(millis),
         _ => None,

@@ -19,11 +19,13 @@ mod message;
 mod preference;
 mod split;
 mod status;
+mod template;
 #[cfg(test)]
 mod tests;
 
 use crate::domain::delivery::StatusUpdate;
 use crate::domain::inbound::InboundMessage;
+use crate::domain::template::News;
 use crate::meta::object::Object;
 pub use preference::Preference;
 use split::Change;
@@ -56,6 +58,13 @@ pub enum Body {
     Status(StatusUpdate),
     /// A person told WhatsApp whether they want our marketing messages.
     Preference(Preference),
+    /// One of the account's templates changed.
+    Template {
+        /// Meta's field, such as `message_template_status_update`.
+        field: String,
+        /// What changed.
+        news: News,
+    },
     /// Something to keep and not to act on.
     Other {
         /// Meta's field (`account_update`, …); `messages` and `statuses` for one of those that names nobody or nothing, or

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::contacts::{self, Contacts};
-use super::{Body, Item, key, message, preference, status};
+use super::{Body, Item, key, message, preference, status, template};
 use crate::meta::object::{self, Object};
 
 /// The field whose value holds messages, statuses and errors.
@@ -63,6 +63,11 @@ pub(super) fn change(change: &Change<'_>, items: &mut Vec<Item>) {
         return items.push(change.whole(None));
     };
     let number = value.object("metadata").and_then(|metadata| metadata.text("phone_number_id"));
+    let at = change.time.and_then(template::time);
+    if let Some(news) = template::read(&change.field, &value, at) {
+        let body = Body::Template { field: change.field.clone(), news };
+        return items.push(Item { body, ..change.whole(number) });
+    }
     let before = items.len();
     let batch = Batch {
         change,

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::Status;
 use crate::domain::inbound::Content;
+use crate::domain::template::{self, Change};
 
 const METADATA: &str = r#"{"display_phone_number":"15550783881","phone_number_id":"106"}"#;
 const MESSAGE: &str =
@@ -34,6 +35,7 @@ fn kinds(items: &[Item]) -> Vec<String> {
         Body::Message(message) => message.content.kind().to_owned(),
         Body::Status(update) => format!("status {:?}", update.status),
         Body::Preference(preference) => format!("preference {}", preference.opted_out),
+        Body::Template { field, .. } => format!("template {field}"),
         Body::Other { field } => format!("other {field}"),
     };
     items.iter().map(kind).collect()
@@ -196,7 +198,7 @@ fn a_person_without_a_phone_is_found_by_their_id() {
 }
 
 #[test]
-fn other_fields_are_kept_whole() {
+fn news_of_a_template_are_kept_whole_and_dated() {
     let update = r#"{"event":"PAUSED","message_template_id":1234567890123456789,"reason":null}"#;
     let body = |time: i64| {
         format!(
@@ -204,10 +206,28 @@ fn other_fields_are_kept_whole() {
         )
     };
     let first = items(&body(1));
-    assert_eq!(kinds(&first), ["other message_template_status_update"]);
+    assert_eq!(kinds(&first), ["template message_template_status_update"]);
     assert!(first[0].payload.contains(update) && first[0].payload.contains(r#""time":1"#));
+    let Body::Template { news, .. } = &first[0].body else { panic!() };
+    assert_eq!((news.at, news.change.clone()), (Some(1_000), Change::Status(template::Status::Paused, None)));
+    assert_eq!(first[0].business_account_id.as_deref(), Some("waba"));
     assert_eq!(items(&body(1))[0].dedupe_key, first[0].dedupe_key);
     assert_ne!(items(&body(2))[0].dedupe_key, first[0].dedupe_key, "the same again later is another event");
+}
+
+#[test]
+fn other_fields_are_kept_whole() {
+    for (field, update) in [
+        ("account_update", r#"{"event":"DISABLED_UPDATE"}"#),
+        ("message_template_status_update", r#"{"event":"PAUSED"}"#),
+        ("message_template_status_update", "7"),
+    ] {
+        let items = items(&format!(
+            r#"{{"entry":[{{"id":"waba","changes":[{{"field":"{field}","value":{update}}}]}}]}}"#
+        ));
+        assert_eq!(kinds(&items), [format!("other {field}")]);
+        assert!(items[0].payload.contains(update), "{}", items[0].payload);
+    }
 }
 
 #[test]

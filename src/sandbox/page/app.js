@@ -1,6 +1,8 @@
-// The page: which phone, its conversation, the composer, the faults. The server is the truth; an event says "look again".
+// The page: which phone, its conversation, the composer. The server is the truth; an event says "look again".
 
 import { bubble, el, rows } from "/bubble.js";
+import * as levers from "/levers.js";
+import { call } from "/net.js";
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 300; // newest messages of a conversation on the page
@@ -9,13 +11,6 @@ const LOOK_AGAIN_MS = 5000; // a typing indicator ends without an event
 let phones = [];
 let current = decodeURIComponent(location.hash.slice(1)) || null;
 const drawn = new Map(); // wamid → {signature, element}
-
-async function call(method, path, body) {
-  const answer = await fetch(path, { method, body: body && JSON.stringify(body) });
-  const json = await answer.json();
-  if (!answer.ok) throw new Error(json.detail ?? answer.statusText);
-  return json;
-}
 
 const at = (rest) => `/phones/${encodeURIComponent(current)}/${rest}`;
 
@@ -62,7 +57,7 @@ async function lookOnce() {
   if (!phones.some((phone) => phone.wa_id === current)) current = phones[0]?.wa_id ?? null;
   drawPhones();
   drawTrouble(state.webhook);
-  await drawRules();
+  await levers.draw();
   if (current === null) return;
   const shown = current;
   const { messages } = await call("GET", at(`messages?last=${SHOWN}`));
@@ -82,6 +77,7 @@ function choose(phone) {
   drawn.clear();
   $("chat").replaceChildren();
   $("typed").focus();
+  levers.turned();
   look();
 }
 
@@ -124,7 +120,8 @@ function drawPerson(phone, business) {
   $("face").textContent = initial(phone);
   $("face").className = `avatar ${hue(phone)}`;
   $("name").textContent = `${phone.name}'s phone`;
-  $("number").textContent = `+${phone.wa_id} writes to +${business.display_phone_number}`;
+  const shown = phone.hides_number ? " as someone without a number" : "";
+  $("number").textContent = `+${phone.wa_id} writes to +${business.display_phone_number}${shown}`;
   $("line").textContent = phone.typing ? "the bot is typing…" : "";
 }
 
@@ -162,7 +159,7 @@ function drawChat(messages, typing) {
     const known = drawn.get(entry.wamid);
     let element = known?.element;
     if (known?.signature !== signature) {
-      element = bubble(entry, emojis, (id) => say({ press: id }), openSheet);
+      element = bubble(entry, emojis, { press: (id) => say({ press: id }), open: openSheet, listen });
       if (known) known.element.replaceWith(element);
       else grown = true;
       drawn.set(entry.wamid, { signature, element });
@@ -206,6 +203,10 @@ function grow() {
   field.rows = Math.min(6, field.value.split("\n").length);
 }
 
+function listen(wamid) {
+  call("POST", at(`play?${new URLSearchParams({ wamid })}`)).catch(complain);
+}
+
 function openSheet(entry) {
   $("sheet-title").textContent = entry.list_button;
   const press = (id) => {
@@ -214,45 +215,6 @@ function openSheet(entry) {
   };
   $("sheet-rows").replaceChildren(...rows(entry, press));
   $("sheet").showModal();
-}
-
-// --- faults
-
-function outcomeOf(value) {
-  if (value === "delay") return { delay: { ms: 3000 } };
-  return /^\d+$/.test(value) ? { error: { code: Number(value) } } : value;
-}
-
-function timesOf(value) {
-  if (value === "always") return value;
-  return value === "share" ? { share: 0.05 } : { next: Number(value) };
-}
-
-function ruleInWords(rule) {
-  const { times, outcome } = rule;
-  const many = times === "always" ? "all sends" : times.next ? `next ${times.next - rule.met} sends` : `${times.share * 100} % of sends`;
-  const what = outcome.error ? `error ${outcome.error.code}` : outcome.delay ? `${outcome.delay.ms} ms later` : outcome.replace("_", " ");
-  return `${many}${rule.phone ? ` of +${rule.phone}` : ""}: ${what} (met ${rule.met})`;
-}
-
-async function drawRules() {
-  const { rules } = await call("GET", "/rules");
-  const items = rules.map((rule) => {
-    const button = el("button", { type: "button", ariaLabel: "Remove this fault" }, "✕");
-    button.addEventListener("click", () => call("DELETE", `/rules/${rule.id}`).then(drawRules, complain));
-    return el("li", {}, el("span", {}, ruleInWords(rule)), button);
-  });
-  $("rules").replaceChildren(...items);
-  $("rule-count").hidden = rules.length === 0;
-  $("rule-count").textContent = String(rules.length);
-}
-
-async function setRule(form) {
-  const given = new FormData(form);
-  const rule = { times: timesOf(given.get("times")), outcome: outcomeOf(given.get("outcome")) };
-  if (given.get("whose") === "one") rule.phone = current;
-  await call("POST", "/rules", rule);
-  await drawRules();
 }
 
 // --- starting
@@ -272,9 +234,22 @@ $("photo").addEventListener("click", () => {
   $("typed").value = "";
   say(caption ? { image: true, caption } : { image: true });
 });
-$("rule").addEventListener("submit", (event) => {
-  event.preventDefault();
-  setRule(event.target).catch(complain);
+$("attach").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", async () => {
+  const [file] = $("file").files;
+  $("file").value = "";
+  if (!file || current === null) return;
+  const caption = $("typed").value.trim();
+  const query = new URLSearchParams({ wait: "0", filename: file.name, ...(caption ? { caption } : {}) });
+  const type = { "Content-Type": file.type || "application/octet-stream" };
+  try {
+    await call("POST", at(`media?${query}`), file, type);
+    $("typed").value = "";
+    complain(null);
+    await look();
+  } catch (error) {
+    complain(error);
+  }
 });
 $("sheet-close").addEventListener("click", () => $("sheet").close());
 $("sheet").addEventListener("click", (event) => {
@@ -285,4 +260,9 @@ document.addEventListener("visibilitychange", look);
 const events = new EventSource("/events");
 events.addEventListener("message", look);
 events.addEventListener("error", () => lose("Is it still running?"));
+levers.start(
+  () => phones.find((phone) => phone.wa_id === current) ?? null,
+  complain,
+  (wa_id) => choose(wa_id),
+);
 look().then(() => $("typed").focus());

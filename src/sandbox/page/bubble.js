@@ -61,6 +61,7 @@ const STATES = {
   sent: "sent",
   delivered: "delivered",
   read: "read",
+  played: "played",
   failed: "failed",
 };
 
@@ -75,18 +76,31 @@ function foot(entry) {
   return el("p", { className: "foot", title: `${state} · ${entry.wamid}` }, time, mark, words);
 }
 
-const FILES = { video: "🎬 Video", audio: "🎤 Voice note", document: "📄 Document", sticker: "💟 Sticker" };
-const NOTES = { location: "📍 ", contacts: "👤 ", template: "" };
+const FILES = { image: "📷 Picture", video: "🎬 Video", audio: "🎤 Voice note", document: "📄 Document", sticker: "💟 Sticker" };
+const NOTES = { location: "📍 ", contacts: "👤 ", edit: "✏️ ", revoke: "🗑️ deleted a message", form: "📝 ", order: "🛒 ", system: "ℹ️ ", unsupported: "🚫 " };
 
-function body(entry) {
-  const parts = [];
-  if (entry.header) parts.push(el("p", { className: "head" }, ...formatted(entry.header)));
-  if (entry.kind === "image") {
-    const alt = entry.from === "phone" ? "Photo of a broken gear" : "Picture from the bot";
-    parts.push(el("img", { src: "/photo.svg", alt, width: 320, height: 220 }));
+/** The file of a message: shown where the sandbox has its bytes, else as words or a link. */
+function file(entry, kind, listen) {
+  const src = `/files/${entry.media}`;
+  const who = entry.from === "phone" ? "you" : "the bot";
+  if (!entry.media) return el("p", { className: "file" }, entry.url ? link(entry.url, FILES[kind]) : FILES[kind]);
+  if (kind === "image" || kind === "sticker") return el("img", { className: kind, src, alt: `A picture from ${who}`, loading: "lazy" });
+  if (kind === "video") return el("video", { src, controls: true, preload: "none", ariaLabel: `A film from ${who}` });
+  if (kind === "audio") {
+    const audio = el("audio", { src, controls: true, preload: "none", ariaLabel: `A voice note from ${who}` });
+    if (entry.from === "business" && entry.voice) audio.addEventListener("play", () => listen(entry.wamid), { once: true });
+    return audio;
   }
-  if (FILES[entry.kind]) parts.push(el("p", { className: "file" }, FILES[entry.kind]));
-  if (entry.text) parts.push(el("p", { className: "text" }, NOTES[entry.kind] ?? "", ...formatted(entry.text)));
+  return el("p", { className: "file" }, link(src, FILES[kind]));
+}
+
+function body(entry, listen) {
+  const parts = [];
+  const head = /^\[(image|video|document)\]$/.exec(entry.header ?? "");
+  if (head) parts.push(file({ ...entry, url: null }, head[1], listen));
+  else if (entry.header) parts.push(el("p", { className: "head" }, ...formatted(entry.header)));
+  if (FILES[entry.kind]) parts.push(file(entry, entry.kind, listen));
+  if (entry.text || NOTES[entry.kind]) parts.push(el("p", { className: "text" }, NOTES[entry.kind] ?? "", ...formatted(entry.text)));
   if (entry.footer) parts.push(el("p", { className: "footer" }, ...formatted(entry.footer)));
   return parts;
 }
@@ -98,19 +112,20 @@ function actions(entry, press, open) {
     button.addEventListener("click", () => open(entry));
     return [button];
   }
-  if (entry.kind === "cta_url") return [link(entry.url, `${entry.list_button} ↗`)];
-  return (entry.options ?? []).map((option) => {
+  const buttons = (entry.options ?? []).map((option) => {
     const button = el("button", { type: "button" }, option.title);
     button.addEventListener("click", () => press(option.id));
     return button;
   });
+  if (entry.url && entry.list_button) buttons.push(link(entry.url, `${entry.list_button} ↗`));
+  return buttons;
 }
 
-/** One message; `reactions` are the emojis on it. */
-export function bubble(entry, reactions, press, open) {
+/** One message; `reactions` are the emojis on it. `listen(wamid)` is called when its voice note is played. */
+export function bubble(entry, reactions, { press, open, listen }) {
   const side = entry.from === "phone" ? "mine" : "theirs";
   const who = el("span", { className: "hidden" }, side === "mine" ? "You: " : "Bot: ");
-  const card = el("div", { className: "card" }, who, ...body(entry), foot(entry));
+  const card = el("div", { className: "card" }, who, ...body(entry, listen), foot(entry));
   if (reactions.length > 0) card.append(el("span", { className: "reactions" }, reactions.join(" ")));
   const buttons = entry.from === "business" ? actions(entry, press, open) : [];
   const under = buttons.length > 0 ? el("div", { className: "actions" }, ...buttons) : null;

@@ -13,6 +13,11 @@ use super::*;
 use crate::clock::Clock;
 
 mod limits;
+mod media;
+mod people;
+mod statuses;
+mod templates;
+mod trouble;
 
 const ADA: &str = "4915112345001";
 /// Long enough for any machine: it is only reached when a test fails.
@@ -52,7 +57,12 @@ impl Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let server = HttpServer::new(move || {
-            App::new().app_data(Data::new(desk.clone())).route("/webhook", web::post().to(take))
+            // As large as Meta's bodies can be.
+            let limit = web::PayloadConfig::new(3_000_000);
+            App::new()
+                .app_data(Data::new(desk.clone()))
+                .app_data(limit)
+                .route("/webhook", web::post().to(take))
         })
         .workers(1)
         .disable_signals()
@@ -325,9 +335,13 @@ async fn pages_of_other_sites_are_turned_away_and_its_own_is_served() {
     let page = client.get(meta.graph_url()).send().await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.headers()["Content-Security-Policy"].to_str().unwrap().starts_with("default-src 'self'"));
-    for (file, of_type) in
-        [("app.js", "text/javascript"), ("bubble.js", "text/javascript"), ("style.css", "text/css")]
-    {
+    for (file, of_type) in [
+        ("app.js", "text/javascript"),
+        ("bubble.js", "text/javascript"),
+        ("levers.js", "text/javascript"),
+        ("net.js", "text/javascript"),
+        ("style.css", "text/css"),
+    ] {
         let file = client.get(format!("{}/{file}", meta.graph_url())).send().await.unwrap();
         assert!(file.headers()["Content-Type"].to_str().unwrap().starts_with(of_type));
     }

@@ -3,7 +3,9 @@
 #![expect(unreachable_pub, reason = "the macros of the entities write `pub`")]
 
 pub(crate) mod alias;
+pub(crate) mod api_key;
 pub(crate) mod attempt;
+pub(crate) mod audit;
 pub(crate) mod contact;
 pub(crate) mod counter;
 pub(crate) mod flow;
@@ -12,5 +14,7 @@ pub(crate) mod media_upload;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod session;
+pub(crate) mod template;
 pub(crate) mod timer;
+pub(crate) mod token_pause;
 pub(crate) mod webhook;

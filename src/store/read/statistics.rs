@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::clock::Millis;
 use crate::store::entity::{counter, queue, webhook};
-use crate::store::{Error, Store, response_bucket_ms};
+use crate::store::{Error, QueueState, Store, response_bucket_ms};
 
 /// The counts of all time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,12 +40,21 @@ pub struct Statistics {
 pub struct Backlog {
     /// Rows by state.
     pub by_state: BTreeMap<String, i64>,
-    /// The oldest that is not dead: when the event behind it was accepted.
+    /// The oldest that waits to leave or is under way: when the event behind it was accepted.
     pub oldest_at: Option<Millis>,
     /// The oldest event that is accepted and not done.
     pub oldest_unfinished_at: Option<Millis>,
     /// Events put aside.
     pub quarantined: i64,
+}
+
+impl Backlog {
+    /// Rows that wait to leave or are under way: neither dead nor held.
+    #[must_use]
+    pub fn waiting(&self) -> i64 {
+        let aside = [QueueState::Dead.as_str(), QueueState::Held.as_str()];
+        self.by_state.iter().filter(|(state, _)| !aside.contains(&state.as_str())).map(|(_, rows)| rows).sum()
+    }
 }
 
 impl Store {
@@ -87,7 +96,9 @@ impl Store {
             let oldest = queue::Entity::find()
                 .select_only()
                 .column_as(queue::Column::EventAcceptedAt.min(), "oldest")
-                .filter(queue::Column::State.ne("dead"))
+                .filter(
+                    queue::Column::State.is_not_in([QueueState::Dead.as_str(), QueueState::Held.as_str()]),
+                )
                 .into_tuple::<Option<i64>>()
                 .one(&db)
                 .await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard::app::{App, Parts};
-use switchboard::clock::Clock;
+use switchboard::clock::{Clock, Hand, Millis};
 use switchboard::config::{Config, Number, Secret};
 use switchboard::flow::Flow;
 use switchboard::sandbox::{Limits, LocalMeta, Settings};
@@ -11,6 +11,9 @@ use switchboard::webhook;
 use tempfile::TempDir;
 
 use super::database::Database;
+
+/// When a clock begins that is moved by hand.
+const NOON: Millis = 1_795_337_387_000;
 
 /// The API key of the tests.
 pub(crate) const API_KEY: &str = "test-key";
@@ -36,7 +39,30 @@ impl TestApp {
         parts: Parts,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let meta = local_meta().await;
+        Self::start_on(local_meta().await, database, parts, change).await
+    }
+
+    /// With an app and a local Meta whose time is moved by the same hand, and this flow. The local Meta keeps these limits and
+    /// tells no statuses of its own; what the app keeps is what `change` sets.
+    pub(crate) async fn start_timed(
+        database: Database,
+        flow: Flow,
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+    ) -> (Self, Hand) {
+        let (clock, hand) = Clock::manual(NOON);
+        let made_up = Settings::made_up("127.0.0.1:0".parse().unwrap());
+        let settings = Settings { limits, statuses: false, ..made_up };
+        let meta = LocalMeta::start(settings, clock.clone()).await.unwrap();
+        (Self::start_on(meta, database, Parts { clock, ..Parts::new(flow) }, change).await, hand)
+    }
+
+    async fn start_on(
+        meta: LocalMeta,
+        database: Database,
+        parts: Parts,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config(&database, &meta);
         let files = tempfile::tempdir().unwrap();
         config.media.url = files.path().display().to_string();
@@ -52,8 +78,14 @@ impl TestApp {
     }
 
     pub(crate) async fn restart_with(self, parts: Parts) -> Self {
-        let Self { app, meta, database, http, config, files } = self;
+        self.restart_changed(parts, |_| {}).await
+    }
+
+    /// The same, with another configuration.
+    pub(crate) async fn restart_changed(self, parts: Parts, change: impl FnOnce(&mut Config)) -> Self {
+        let Self { app, meta, database, http, mut config, files } = self;
         app.stop().await;
+        change(&mut config);
         let app = App::start(config.clone(), parts).await.unwrap();
         meta.set_webhook_url(&format!("http://{}{}", app.addr(), webhook::PATH)).unwrap();
         Self { app, meta, database, http, config, files }
@@ -89,6 +121,24 @@ impl TestApp {
         let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
         let answer = self.http.post(url).bearer_auth(API_KEY).json(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// PUT below `/api/whatsapp`, with the key: status and JSON.
+    pub(crate) async fn put(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
+        let answer = self.http.put(url).bearer_auth(API_KEY).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Waits until nothing more happens before the clock moves on: what the phones said has arrived and is answered, and no
+    /// message that could leave by now is still here.
+    pub(crate) async fn still(&self) {
+        let waiting = async {
+            while self.meta.delivered().pending > 0 || !self.app.is_still().await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, waiting).await.expect("it comes to rest");
     }
 
     /// What the bot has said to `phone`, in order.
@@ -131,10 +181,11 @@ pub(crate) fn replies(meta: &LocalMeta, phone: &str) -> Vec<String> {
         .collect()
 }
 
-/// A local Meta that keeps no limits; a test that is about them sets them.
+/// A local Meta that keeps no limits and takes any template; a test that is about them sets or adds them.
 pub(crate) async fn local_meta() -> LocalMeta {
     let made_up = Settings::made_up("127.0.0.1:0".parse().unwrap());
-    LocalMeta::start(Settings { limits: Limits::none(), ..made_up }, Clock::system()).await.unwrap()
+    let easy = Settings { limits: Limits::none(), templates: Vec::new(), any_template: true, ..made_up };
+    LocalMeta::start(easy, Clock::system()).await.unwrap()
 }
 
 fn config(database: &Database, meta: &LocalMeta) -> Config {
@@ -147,6 +198,7 @@ fn config(database: &Database, meta: &LocalMeta) -> Config {
     config.meta.graph_url = meta.graph_url();
     config.api_key = Secret::new(API_KEY);
     config.pacing.messages_per_second = 0;
+    config.api.requests_per_second = 0;
     config.limits.shutdown_timeout = Duration::from_secs(5);
     config.limits.http_workers = 2;
     config.limits.actor_threads = 2;
@@ -154,6 +206,7 @@ fn config(database: &Database, meta: &LocalMeta) -> Config {
         phone_number_id: settings.phone_number_id.clone(),
         display_phone_number: None,
         token: Secret::new(settings.token.clone()),
+        business_account_id: None,
         flow: None,
         messages_per_second: 0,
     }];

@@ -19,6 +19,21 @@ states:
     go: answer
 "#;
 
+/// Says nothing to a person's first message, and repeats all that follow.
+pub(crate) const SHY: &str = r#"
+switchboard: 1
+bot: shy
+start: listen
+states:
+  listen:
+    ask: "${ '' }"
+    expect: text
+    save: heard
+    globals: off
+    go: answer
+  answer: { say: "${ heard }", go: listen }
+"#;
+
 /// What [`ECHO`] answers to the texts of one person, in order.
 pub(crate) fn echoes(texts: &[String]) -> Vec<String> {
     let before = std::iter::once("nothing").chain(texts.iter().map(String::as_str));

@@ -6,7 +6,9 @@ pub(crate) mod door;
 pub(crate) mod flows;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod sandbox;
 pub(crate) mod shelf;
+pub(crate) mod venv;
 pub(crate) mod wire;
 
 use std::time::Duration;

@@ -12,7 +12,11 @@ use std::time::Duration;
 /// Set by `.ci/run`: there, a missing PostgreSQL is a failure.
 const REQUIRED: &str = "SWITCHBOARD_TEST_POSTGRES";
 
-struct Server {
+/// The tests kill our program, not the machine.
+const UNSAFE_AND_FAST: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+
+/// A server of this process's own.
+pub(crate) struct Server {
     port: u16,
     bin: PathBuf,
     /// Held open: when this process ends, however it ends, the server's keeper reads the end of it and stops the server.
@@ -22,59 +26,71 @@ struct Server {
 /// The address of a fresh database; `None` where there is no server to be had.
 pub(crate) fn create_database() -> Option<String> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = SERVER.get_or_init(start).as_ref()?;
-    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let created = Command::new(server.bin.join("createdb"))
-        .args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "postgres", &name])
-        .status();
-    assert!(created.is_ok_and(|status| status.success()), "createdb failed");
-    Some(format!("postgres://postgres@127.0.0.1:{}/{name}", server.port))
+    SERVER.get_or_init(|| Server::start(&UNSAFE_AND_FAST)).as_ref().map(Server::create_database)
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "it is to outlive this process by a moment, and nobody waits for it"
-)]
-fn start() -> Option<Server> {
-    let Some(bin) = find() else {
-        assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set and PostgreSQL is not installed");
-        // Not eprintln: what a passing test prints is not shown, and this has to be.
-        let _ = std::io::stderr().write_all(
-            b"\nLEFT OUT: the tests on PostgreSQL, because `initdb` and `postgres` are not installed\n",
-        );
-        return None;
-    };
-    let folder = std::env::temp_dir().join(format!("switchboard-test-pg-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let root = is_root();
-    if root {
-        let owned = Command::new("chown").arg("postgres").arg(&folder).status();
-        assert!(
-            owned.is_ok_and(|status| status.success()),
-            "PostgreSQL refuses to run as root, and there is no user `postgres`"
-        );
-    }
-    let data = folder.join("data");
-    let made = as_postgres(root, &bin.join("initdb"))
-        .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username=postgres", "-D"])
-        .arg(&data)
-        .stdout(Stdio::null())
-        .status();
-    assert!(made.is_ok_and(|status| status.success()), "initdb failed");
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let keeper = keep(root, &bin, &folder, &data, port);
-    for _ in 0..600 {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && answers(&bin, port) {
-            return Some(Server { port, bin, _keeper: keeper });
+impl Server {
+    /// Starts one with these settings; `None`, said aloud, where PostgreSQL is not installed.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it is to outlive this process by a moment, and nobody waits for it"
+    )]
+    pub(crate) fn start(settings: &[&str]) -> Option<Self> {
+        let Some(bin) = find() else {
+            assert!(
+                std::env::var_os(REQUIRED).is_none(),
+                "{REQUIRED} is set and PostgreSQL is not installed"
+            );
+            // Not eprintln: what a passing test prints is not shown, and this has to be.
+            let _ = std::io::stderr().write_all(
+                b"\nLEFT OUT: the tests on PostgreSQL, because `initdb` and `postgres` are not installed\n",
+            );
+            return None;
+        };
+        let folder = std::env::temp_dir().join(format!("switchboard-test-pg-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let root = is_root();
+        if root {
+            let owned = Command::new("chown").arg("postgres").arg(&folder).status();
+            assert!(
+                owned.is_ok_and(|status| status.success()),
+                "PostgreSQL refuses to run as root, and there is no user `postgres`"
+            );
         }
-        pause();
+        let data = folder.join("data");
+        let made = as_postgres(root, &bin.join("initdb"))
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username=postgres", "-D"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.is_ok_and(|status| status.success()), "initdb failed");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("a listener has an address").port();
+        drop(listener);
+        let keeper = keep(root, &bin, &folder, &data, port, settings);
+        for _ in 0..600 {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && answers(&bin, port) {
+                return Some(Self { port, bin, _keeper: keeper });
+            }
+            pause();
+        }
+        panic!("PostgreSQL did not start");
     }
-    panic!("PostgreSQL did not start");
+
+    /// The address of a fresh database.
+    pub(crate) fn create_database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let created = Command::new(self.bin.join("createdb"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", &name])
+            .status();
+        assert!(created.is_ok_and(|status| status.success()), "createdb failed");
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
 }
 
 /// Starts the server under a shell that stops it when its own standard input ends.
-fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child {
+fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16, settings: &[&str]) -> Child {
     let script =
         r#"folder=$1; stop=$2; shift 2; "$@" >"$folder/log" 2>&1 & cat >/dev/null; $stop; rm -rf "$folder""#;
     let server = as_postgres(root, &bin.join("postgres"));
@@ -85,14 +101,8 @@ fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16) -> Child 
     let mut keeper = Command::new("sh");
     keeper.args(["-c", script, "sh"]).arg(folder).arg(stop).arg(server.get_program()).args(server.get_args());
     keeper.arg("-D").arg(data).args(["-p", &port.to_string()]);
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "max_connections=300",
-        // The tests kill our program, not the machine.
-        "fsync=off",
-        "full_page_writes=off",
-    ] {
+    let always = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"];
+    for setting in always.iter().chain(settings) {
         keeper.args(["-c", setting]);
     }
     keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")

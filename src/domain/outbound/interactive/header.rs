@@ -47,12 +47,7 @@ impl Header {
 
     /// The `header` of an object, if it has one.
     pub(in crate::domain::outbound) fn read_from(fields: &mut Fields) -> Result<Option<Self>, Invalid> {
-        let read = |value| match value {
-            Value::String(text) => filled("", text, HEADER_TEXT_MAX).map(Self::Text),
-            Value::Object(_) => Fields::whole(value, Self::read),
-            other => Err(wrong("", "a string or an object", &other)),
-        };
-        fields.take("header").map(read).transpose().map_err(|e| e.under("header"))
+        fields.take("header").map(Self::try_from).transpose().map_err(|e| e.under("header"))
     }
 
     fn read(fields: &mut Fields) -> Result<Self, Invalid> {
@@ -60,6 +55,18 @@ impl Header {
             None => Err(missing("text")),
             Some("text") => Self::text(fields.text("text")?),
             Some(name) => Self::media(media(name, fields)?),
+        }
+    }
+}
+
+impl TryFrom<Value> for Header {
+    type Error = Invalid;
+
+    fn try_from(value: Value) -> Result<Self, Invalid> {
+        match value {
+            Value::String(text) => filled("", text, HEADER_TEXT_MAX).map(Self::Text),
+            Value::Object(_) => Fields::whole(value, Self::read),
+            other => Err(wrong("", "a string or an object", &other)),
         }
     }
 }

@@ -100,6 +100,15 @@ impl List {
         Ok(self)
     }
 
+    /// The same with the line `header` above the text.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub fn with_header(mut self, header: impl Into<String>) -> Result<Self, Invalid> {
+        self.frame.header = Some(Header::text(header).map_err(|e| e.under("header"))?);
+        Ok(self)
+    }
+
     pub(in crate::domain::outbound) fn read(fields: &mut Fields) -> Result<Self, Invalid> {
         let frame = Frame::read(fields)?;
         let button = fields.text("button")?;

@@ -6,48 +6,39 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
+mod behind;
+mod doors;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Arbiter, ArbiterHandle, Supervisor};
+use actix::{Addr, Arbiter};
 use actix_web::dev::ServerHandle;
-use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::api;
-use crate::clock::{Clock, Ids};
-use crate::config::{self, Config, Limits};
-use crate::conversation::Desk;
-use crate::conversation::flows::Flows;
+pub use behind::Core;
+use crate::clock::Clock;
+use crate::config::{self, Config, Limits, Secret};
 use crate::domain::consent::Words;
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
-use crate::media::library::Library;
-use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings, Wire};
-use crate::meta::signature::AppSecret;
-use crate::router::actor::{Close, CountActive, IsIdle, Route, RouterActor};
-use crate::router::sweep;
-use crate::sender::actor::{Halt, Queue, Redirect, SenderActor, Settled};
-use crate::sender::post::Counter;
-use crate::sender::{self, Board, Number, reconcile};
+use crate::router::actor::{Close, CountActive, IsIdle, RouterActor};
+use crate::sender::actor::{Halt, IsStill, SenderActor};
+use crate::sender::reconcile::Tokens;
+use crate::sender::{self, Number};
 use crate::store::stage::Director;
-use crate::store::{self, Hint, Store};
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-use crate::webhook::{self, Door};
 
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);
-
-/// The exit code of a program that cannot go on (EX_SOFTWARE in sysexits.h).
-const EXIT_BROKEN: i32 = 70;
 
 /// What an app is made of, beside its configuration.
 pub struct Parts {
@@ -59,7 +50,9 @@ pub struct Parts {
     pub functions: Functions,
     /// The time.
     pub clock: Clock,
-    /// Somebody who stands in for the outside world; nobody does in the program.
+    /// Where a number's token is looked for again while Meta refuses the one it has.
+    pub tokens: Option<Tokens>,
+    /// Who stands in for the outside world; nobody does in the program.
     pub rehearsal: Option<Rehearsal>,
 }
 
@@ -76,13 +69,8 @@ impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
     pub fn new(flow: impl Into<Arc<Flow>>) -> Self {
-        Self {
-            flow: flow.into(),
-            flows: HashMap::new(),
-            functions: Functions::default(),
-            clock: Clock::system(),
-            rehearsal: None,
-        }
+        let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
+        Self { flow: flow.into(), flows, functions, clock, tokens: None, rehearsal: None }
     }
 }
 
@@ -92,6 +80,7 @@ pub struct App {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
     stop: mpsc::Sender<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -107,8 +96,9 @@ impl App {
         let thread = std::thread::Builder::new().name("switchboard".to_owned()).spawn(move || {
             run(&config, parts, started, stopping);
         })?;
-        let Started { addr, store, metrics, router } = starting.await.context("the app's thread ended")??;
-        Ok(Self { addr, store, metrics, router, stop, thread: Some(thread) })
+        let Started { addr, store, metrics, router, sender } =
+            starting.await.context("the app's thread ended")??;
+        Ok(Self { addr, store, metrics, router, sender, stop, thread: Some(thread) })
     }
 
     /// Where the doors are.
@@ -134,6 +124,14 @@ impl App {
         self.router.send(CountActive).await.unwrap_or(0)
     }
 
+    /// Whether nothing happens before the clock moves on or someone comes in: every event is done, no message is under way, and
+    /// none could leave now.
+    pub async fn is_still(&self) -> bool {
+        self.store.unfinished() == 0
+            && self.sender.send(IsStill(self.store.queued())).await.unwrap_or(false)
+            && self.store.unfinished() == 0
+    }
+
     /// Closes the doors, lets turns and posts end, and stops. Returns when everything has stopped.
     pub async fn stop(mut self) {
         let (stopped, ended) = oneshot::channel();
@@ -152,6 +150,7 @@ struct Started {
     store: Store,
     metrics: Metrics,
     router: Addr<RouterActor>,
+    sender: Addr<SenderActor>,
 }
 
 fn run(
@@ -176,6 +175,7 @@ fn run(
             store: running.core.store.clone(),
             metrics: running.core.metrics.clone(),
             router: running.core.router.clone(),
+            sender: running.core.sender.clone(),
         };
         let _ = started.send(Ok(told));
         let stopped = stopping.recv().await;
@@ -184,127 +184,6 @@ fn run(
             let _ = stopped.send(());
         }
     });
-}
-
-/// What works behind the doors: the store, the actors, and the loops beside them. An [`App`] gives it threads of its own; a
-/// simulation runs all of it on one.
-pub struct Core {
-    /// Where everything is kept.
-    pub store: Store,
-    metrics: Metrics,
-    board: Board,
-    vault: Vault,
-    router: Addr<RouterActor>,
-    sender: Addr<SenderActor>,
-    beside: JoinSet<()>,
-}
-
-impl Core {
-    /// Opens the store, starts the actors and takes up what was left over. Conversations live on `places`, the router and the
-    /// sender on `switch`.
-    ///
-    /// # Errors
-    /// What keeps it from starting: the database, a setting.
-    pub async fn start(
-        config: &Config,
-        parts: Parts,
-        places: Vec<ArbiterHandle>,
-        switch: &ArbiterHandle,
-    ) -> anyhow::Result<Self> {
-        let limits = &config.limits;
-        let metrics = Metrics::new();
-        metrics.started(parts.clock.now());
-        let ids = Ids::new(parts.clock.clone());
-        let settings = store_settings(config);
-        let director = parts.rehearsal.as_ref().map(|rehearsal| Arc::clone(&rehearsal.director));
-        let (store, hints) =
-            Store::open_directed(&settings, parts.clock.clone(), ids, metrics.clone(), director).await?;
-        let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
-
-        let board = Board::default();
-        let vault = Vault::open(&config.media.url)?;
-        let counter = Counter {
-            store: store.clone(),
-            uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
-            metrics: metrics.clone(),
-            limits: sender_limits(config),
-        };
-        let numbers = numbers(config, parts.rehearsal.as_ref().map(|rehearsal| &rehearsal.wire))?;
-        let fetcher = Fetcher {
-            store: store.clone(),
-            vault: vault.clone(),
-            clients: numbers
-                .iter()
-                .map(|number| (number.phone_number_id.to_string(), number.client.clone()))
-                .collect(),
-            limits: media_limits(config),
-            metrics: metrics.clone(),
-        };
-        let sender_board = board.clone();
-        let sender = Supervisor::start_in_arbiter(switch, move |_| {
-            SenderActor::new(Arc::new(counter), numbers, sender_board)
-        });
-        let desk = Arc::new(Desk {
-            store: store.clone(),
-            flows,
-            words: words(&config.consent),
-            metrics: metrics.clone(),
-            attempts_max: limits.turn_attempts,
-            turn_timeout: limits.turn_timeout,
-            suspects: Semaphore::new(1),
-        });
-        let (active, idle) = (limits.active_conversations, limits.conversation_idle);
-        let router =
-            Supervisor::start_in_arbiter(switch, move |_| RouterActor::new(desk, places, active, idle));
-
-        let mut beside = JoinSet::new();
-        let queued = reconcile::adopt(&store, &sender, limits.ambiguous_grace).await?;
-        let unfinished = sweep::recover(&store, &router).await?;
-        tracing::info!(unfinished, queued, engine = store.engine(), "took up what was left over");
-        let wanted = Arc::new(Notify::new());
-        beside.spawn(pass_on(hints, router.clone(), sender.clone(), Arc::clone(&wanted)));
-        beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
-        beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
-        beside.spawn(sweep::timers(store.clone()));
-        beside.spawn(reconcile::reconcile(
-            store.clone(),
-            sender.clone(),
-            metrics.clone(),
-            limits.sweep_interval,
-            limits.ambiguous_grace,
-        ));
-        Ok(Self { store, metrics, board, vault, router, sender, beside })
-    }
-
-    /// The door for Meta.
-    ///
-    /// # Errors
-    /// When a secret is missing.
-    pub fn door(&self, config: &Config) -> anyhow::Result<Arc<Door>> {
-        let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
-        let verify_token =
-            config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-        Ok(Arc::new(Door {
-            store: self.store.clone(),
-            metrics: self.metrics.clone(),
-            app_secret: AppSecret::new(app_secret.expose()),
-            verify_token,
-            numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect(),
-            body_max: config.limits.webhook_body_bytes,
-            retry_after: config.limits.retry_after,
-        }))
-    }
-
-    /// What the door for REST clients works with.
-    #[must_use]
-    pub fn api(&self, config: &Config) -> api::Deps {
-        api_deps(config, self)
-    }
-
-    /// How many conversations are in memory.
-    pub async fn active_conversations(&self) -> usize {
-        self.router.send(CountActive).await.unwrap_or(0)
-    }
 }
 
 struct Running {
@@ -326,7 +205,7 @@ impl Running {
         arbiters.push(arbiter());
         let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
         let core = Core::start(config, parts, places, &switch).await?;
-        let (addr, server) = open_doors(config, &core)?;
+        let (addr, server) = doors::open(config, &core)?;
         Ok(Self { addr, core, server, arbiters })
     }
 
@@ -355,74 +234,33 @@ impl Running {
     }
 }
 
-/// Carries what the writer tells to those whom it concerns.
-async fn pass_on(
-    mut hints: mpsc::UnboundedReceiver<Hint>,
-    router: Addr<RouterActor>,
-    sender: Addr<SenderActor>,
-    wanted: Arc<Notify>,
-) {
-    while let Some(hint) = hints.recv().await {
-        if !router.connected() || !sender.connected() {
-            // A panic has taken one of them. Everything is on disk, and only a new start brings them back.
-            tracing::error!("the router or the sender is gone; the program ends");
-            std::process::exit(EXIT_BROKEN);
-        }
-        match hint {
-            Hint::Accepted(events) => router.do_send(Route(events)),
-            Hint::Queued(messages) => sender.do_send(Queue(messages)),
-            Hint::Settled(messages) => sender.do_send(Settled(messages)),
-            Hint::MediaWanted => wanted.notify_one(),
-            Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
+/// Our business accounts, each once, in the order of their numbers.
+fn business_accounts(config: &Config) -> Vec<String> {
+    let mut accounts: Vec<String> = Vec::new();
+    for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {
+        if !accounts.contains(account) {
+            accounts.push(account.clone());
         }
     }
+    accounts
 }
 
-fn open_doors(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, ServerHandle)> {
-    let door = core.door(config)?;
-    let api = core.api(config);
-    let server = HttpServer::new(move || {
-        let (door, api) = (Arc::clone(&door), api.clone());
-        HttpApp::new()
-            .configure(move |config: &mut web::ServiceConfig| webhook::mount(config, door))
-            .configure(api::configure(api))
-    })
-    .workers(Limits::threads(config.limits.http_workers))
-    .disable_signals()
-    .shutdown_timeout(config.limits.shutdown_timeout.as_secs())
-    .bind(config.listen)
-    .with_context(|| {
-        format!("cannot listen on {}; set SWITCHBOARD_LISTEN to a free address", config.listen)
-    })?;
-    let addr = server.addrs().first().copied().context("the listener has an address")?;
-    let server = server.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok((addr, handle))
+/// Our business accounts, each with the way to Meta of its first number.
+fn accounts(config: &Config, numbers: &[Number]) -> Vec<(String, Client)> {
+    let client = |account: &str| {
+        let of_account =
+            |number: &&crate::config::Number| number.business_account_id.as_deref() == Some(account);
+        let id = config.numbers.iter().find(of_account)?.phone_number_id.as_str();
+        numbers.iter().find(|number| &*number.phone_number_id == id).map(|number| number.client.clone())
+    };
+    let found = business_accounts(config).into_iter().map(|account| (client(&account), account));
+    found.filter_map(|(client, account)| Some((account, client?))).collect()
 }
 
-fn api_deps(config: &Config, core: &Core) -> api::Deps {
-    let numbers = config.numbers.iter().map(|number| api::Number {
-        phone_number_id: number.phone_number_id.clone(),
-        display: number.display_phone_number.clone(),
-    });
-    let board = core.board.clone();
-    api::Deps {
-        store: core.store.clone(),
-        keys: api::ApiKeys::new(config.api_key.clone()),
-        numbers: numbers.collect(),
-        library: Library { vault: core.vault.clone(), limits: media_limits(config) },
-        metrics: core.metrics.clone(),
-        window_margin: config.limits.window_margin,
-        health: Arc::new(move || {
-            let view = |(number, state): (Arc<str>, sender::NumberState)| api::NumberHealth {
-                phone_number_id: number.to_string(),
-                paused: state.paused.map(|(why, _)| why),
-                waiting: state.waiting,
-            };
-            board.numbers().into_iter().map(view).collect()
-        }),
-    }
+/// The tokens that the configuration had at the start, by number.
+fn tokens_of(config: &Config) -> HashMap<String, Secret> {
+    let token = |number: &config::Number| Some((number.phone_number_id.clone(), number.token.clone()?));
+    config.numbers.iter().filter_map(token).collect()
 }
 
 /// What the store needs to know of the configuration.
@@ -435,7 +273,20 @@ pub fn store_settings(config: &Config) -> store::Settings {
         batch_max: config.database.writer_batch,
         directory_cache: config.limits.directory_cache,
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
+        queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
+    }
+}
+
+/// Who fetches what people send.
+fn fetcher(config: &Config, store: &Store, vault: &Vault, numbers: &[Number], metrics: &Metrics) -> Fetcher {
+    let client = |number: &Number| (number.phone_number_id.to_string(), number.client.clone());
+    Fetcher {
+        store: store.clone(),
+        vault: vault.clone(),
+        clients: numbers.iter().map(client).collect(),
+        limits: media_limits(config),
+        metrics: metrics.clone(),
     }
 }
 

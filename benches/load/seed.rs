@@ -1,0 +1,257 @@
+//! Databases with a past: people, their conversations, and what was said, written by the database itself from a few
+//! statements. Nothing of the program is measured here, so nothing of it is used but its migrations.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConnection, DbBackend, Statement,
+};
+
+use crate::database::{Database, Engine};
+use crate::moment;
+use crate::report::tell;
+use crate::wire;
+
+/// Rows that one statement writes.
+const STEP: u64 = 500_000;
+/// Bits of an id below its millisecond, as `clock::Ids` has them.
+const ID_BITS: u32 = 12;
+/// The past that is made up, in milliseconds: 40 days, which ended a day ago.
+const PAST: u64 = 40 * 86_400_000;
+const DAY: u64 = 86_400_000;
+/// How long ago the unfinished events were accepted: within the time in which an answer is still worth sending.
+const UNFINISHED_FOR: u64 = 60_000;
+/// Tables that are written, and whose indexes are made afterwards.
+const TABLES: [&str; 5] = ["contact", "alias", "session", "message", "webhook"];
+
+/// What there is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    /// People, each with a conversation.
+    pub(crate) people: u64,
+    /// Messages, half of them of the people and half replies.
+    pub(crate) messages: u64,
+    /// People whose newest message is accepted and not done.
+    pub(crate) unfinished: u64,
+}
+
+/// Migrates `database` and writes the past. The unfinished message of person `p` has the number `p`.
+pub(crate) async fn write(binary: &Path, database: &Database, past: Past) -> anyhow::Result<()> {
+    let migrated =
+        Command::new(binary).arg("migrate").env_clear().env("DATABASE_URL", database.url()).output()?;
+    anyhow::ensure!(migrated.status.success(), "the migrations failed");
+    let mut options = ConnectOptions::new(database.url());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Connect::connect(options).await?;
+    if database.engine() == Engine::Sqlite {
+        // It is written once, and whoever loses power here begins again.
+        for pragma in ["journal_mode=off", "synchronous=off", "cache_size=-524288", "temp_store=memory"] {
+            db.query_all_raw(Statement::from_string(DbBackend::Sqlite, format!("pragma {pragma}"))).await?;
+        }
+    }
+    let indexes = indexes(&db).await?;
+    for (name, _) in &indexes {
+        db.execute_unprepared(&format!("drop index {name}")).await?;
+    }
+    Writer {
+        db: &db,
+        past,
+        dialect: Dialect::of(database.engine()),
+        began_at: moment::now() / 1_000 - PAST - DAY,
+    }
+    .write()
+    .await?;
+    tell("  indexes");
+    for (_, definition) in indexes {
+        db.execute_unprepared(&definition).await?;
+    }
+    db.close().await.context("the seeded database")
+}
+
+/// Name and definition of what can be made anew.
+async fn indexes(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, String)>> {
+    let backend = db.get_database_backend();
+    let tables = TABLES.map(|table| format!("'{table}'")).join(", ");
+    let sql = if backend == DbBackend::Postgres {
+        format!(
+            "select indexname, indexdef from pg_indexes where tablename in ({tables}) and indexname not like '%_pkey'"
+        )
+    } else {
+        format!(
+            "select name, sql from sqlite_master where type = 'index' and sql is not null and tbl_name in ({tables})"
+        )
+    };
+    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+/// What the databases say differently.
+struct Dialect {
+    /// 40 random hexadecimal digits.
+    random: &'static str,
+}
+
+impl Dialect {
+    fn of(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => Self { random: "hex(randomblob(20))" },
+            Engine::Postgres => {
+                Self { random: "upper(md5(random()::text)) || upper(substr(md5(random()::text), 1, 8))" }
+            }
+        }
+    }
+}
+
+struct Writer<'a> {
+    db: &'a DatabaseConnection,
+    past: Past,
+    dialect: Dialect,
+    /// Milliseconds.
+    began_at: u64,
+}
+
+impl Writer<'_> {
+    async fn write(&self) -> anyhow::Result<()> {
+        let Past { people, messages, unfinished } = self.past;
+        tell(&format!("  {people} people"));
+        self.people().await?;
+        tell(&format!("  {messages} messages"));
+        self.messages().await?;
+        tell(&format!("  {unfinished} unfinished events"));
+        self.unfinished().await
+    }
+
+    /// Runs `insert into … select … from n`, where `n.i` counts from 0 to `count`.
+    async fn insert(&self, count: u64, into: &str, select: &str) -> anyhow::Result<()> {
+        for from in (0..count).step_by(usize::try_from(STEP)?) {
+            let last = (from + STEP).min(count) - 1;
+            let sql = format!(
+                "with recursive n(i) as (select cast({from} as bigint) union all select i + 1 from n where i < {last}) \
+                 insert into {into} select {select} from n"
+            );
+            self.db.execute_unprepared(&sql).await?;
+        }
+        Ok(())
+    }
+
+    /// The id of the row `i` of `count` that are spread over the past.
+    fn id(&self, i: &str, count: u64) -> String {
+        let first = self.began_at << ID_BITS;
+        let step = (PAST << ID_BITS) / count.max(1);
+        format!("({first} + ({i}) * {step})")
+    }
+
+    async fn people(&self) -> anyhow::Result<()> {
+        let people = self.past.people;
+        let (id, at, number) = (self.id("i", people), self.began_at, wire::NUMBER);
+        let (phone, user) = (phone("i"), user_id("i"));
+        self.insert(
+            people,
+            "contact (id, wa_id, user_id, name, created_at, updated_at)",
+            &format!("{id}, {phone}, {user}, 'Person ' || i, {at}, {at}"),
+        )
+        .await?;
+        for (kind, value) in [("wa_id", &phone), ("user_id", &user)] {
+            let select = format!("{value}, '{kind}', {id}");
+            self.insert(people, "alias (value, kind, contact_id)", &select).await?;
+        }
+        self.insert(
+            people,
+            "session (id, contact_id, phone_number_id, shard, version, flow_hash, state, snapshot, handed_off, \
+             timer_generation, last_inbound_at, created_at, updated_at)",
+            &format!("{id}, {id}, '{number}', i % 256, 0, '', null, '', false, 0, {at}, {at}, {at}"),
+        )
+        .await
+    }
+
+    async fn messages(&self) -> anyhow::Result<()> {
+        let Past { people, messages, .. } = self.past;
+        if messages == 0 {
+            return Ok(());
+        }
+        // What was said and its reply are neighbours; who said it jumps.
+        let person = format!("((i / 2) * 7919 % {people})");
+        let line = self.id(&person, people);
+        let (id, event) = (self.id("i", messages), self.id("i - i % 2", messages));
+        let (number, random) = (wire::NUMBER, self.dialect.random);
+        let at = format!("{id} / {}", 1 << ID_BITS);
+        self.insert(
+            messages,
+            "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, content, \
+             wamid, status, created_at, accepted_at, sent_at, delivered_at, read_at)",
+            &format!(
+                "{id}, {line}, {line}, i % 256, '{number}', {event}, case i % 2 when 0 then 'in' else 'out' end, 'text', \
+                 'message ' || i, case i % 2 when 0 then null else '{{\"type\":\"text\",\"body\":\"message ' || i || '\"}}' end, \
+                 'wamid.HBgNNDkxNTE' || {random}, case i % 2 when 0 then 0 else 70 end, {at}, {at}, {at}, {at}, {at}"
+            ),
+        )
+        .await?;
+        let payload =
+            payload(&phone(&person), &user_id(&person), &format!("'wamid.HBgNNDkxNTE' || {random}"), "i");
+        let (event, at) =
+            (self.id("2 * i", messages), format!("{} / {}", self.id("2 * i", messages), 1 << ID_BITS));
+        let person = format!("(i * 7919 % {people})");
+        let line = self.id(&person, people);
+        self.insert(
+            messages / 2,
+            "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
+             accepted_at, done_at)",
+            &format!(
+                "{event}, 'm:{number}:wamid.HBgNNDkxNTE' || {random}, 'message', 'done', {line}, i % 256, '{number}', \
+                 'wamid.HBgNNDkxNTE' || {random}, 0, {payload}, {at}, {at}"
+            ),
+        )
+        .await
+    }
+
+    async fn unfinished(&self) -> anyhow::Result<()> {
+        let Past { people, unfinished, .. } = self.past;
+        let at = self.began_at + PAST + DAY - UNFINISHED_FOR;
+        let after = at << ID_BITS;
+        let (id, line, number) = (format!("({after} + i)"), self.id("i", people), wire::NUMBER);
+        let wamid = "'wamid.seed.' || i";
+        let payload = payload(&phone("i"), &user_id("i"), wamid, "i");
+        self.insert(
+            unfinished,
+            "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
+             accepted_at)",
+            &format!(
+                "{id}, 'm:{number}:' || {wamid}, 'message', 'accepted', {line}, i % 256, '{number}', {wamid}, 0, {payload}, {at}"
+            ),
+        )
+        .await?;
+        self.insert(
+            unfinished,
+            "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, wamid, \
+             status, created_at, sent_at)",
+            &format!(
+                "{id}, {line}, {line}, i % 256, '{number}', {id}, 'in', 'text', 'message ' || i, {wamid}, 0, {at}, {at}"
+            ),
+        )
+        .await
+    }
+}
+
+/// As [`wire::phone`], of the person `i`.
+fn phone(i: &str) -> String {
+    format!("cast(4915100000000 + {i} as text)")
+}
+
+/// As [`wire::user_id`], of the person `i`.
+fn user_id(i: &str) -> String {
+    format!("'DE.' || cast({} + {i} as text)", wire::USER_ID_FIRST)
+}
+
+/// The stored payload of a text.
+fn payload(phone: &str, user_id: &str, wamid: &str, message: &str) -> String {
+    let number = wire::NUMBER;
+    format!(
+        "'{{\"id\":\"102290129340398\",\"field\":\"messages\",\"value\":{{\"messaging_product\":\"whatsapp\",\"metadata\":{{\
+         \"display_phone_number\":\"15550783881\",\"phone_number_id\":\"{number}\"}},\"contacts\":[{{\"profile\":{{\"name\":\
+         \"Someone\"}},\"wa_id\":\"' || {phone} || '\",\"user_id\":\"' || {user_id} || '\"}}],\"messages\":[{{\"from\":\"' || \
+         {phone} || '\",\"from_user_id\":\"' || {user_id} || '\",\"id\":\"' || {wamid} || '\",\"timestamp\":\"1795337387\",\
+         \"type\":\"text\",\"text\":{{\"body\":\"message ' || {message} || '\"}}}}]}}}}'"
+    )
+}
