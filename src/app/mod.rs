@@ -20,7 +20,6 @@ use anyhow::Context as _;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
-pub use behind::Core;
 use crate::clock::Clock;
 use crate::config::{self, Config, Limits, Secret};
 use crate::domain::consent::Words;
@@ -36,6 +35,7 @@ use crate::sender::{self, Number};
 use crate::store::stage::Director;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
+pub use behind::Core;
 
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::flow::{CallResult, Connector};
-use crate::store::{SqlWrite, Store};
+use crate::store::{Error, SqlWrite, Store};
 
 /// What a call came to.
 #[derive(Debug)]
@@ -18,31 +18,33 @@ pub enum Called {
 }
 
 /// Calls `connector`, which the flow knows as `name`.
+///
+/// # Errors
+/// When the store does not give a number: that is none of the flow's business, and the turn waits for the store.
 pub async fn call(
     store: &Store,
     name: &str,
     connector: &Connector,
     params: &BTreeMap<String, Value>,
-) -> Called {
+) -> Result<Called, Error> {
     let result = match connector {
         Connector::Query { sql, rows_max, timeout } => {
             store.query(sql, params, *rows_max, *timeout).await.map(CallResult::Rows)
         }
-        Connector::Sequence { prefix, digits } => store
-            .next_number(name)
-            .await
-            .map(|number| CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
-            .map_err(|error| error.to_string()),
+        Connector::Sequence { prefix, digits } => {
+            let number = store.next_number(name).await?;
+            Ok(CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
+        }
         Connector::Write { sql } => {
-            return Called::Write(SqlWrite {
+            return Ok(Called::Write(SqlWrite {
                 connector: name.to_owned(),
                 sql: sql.clone(),
                 params: params.clone(),
-            });
+            }));
         }
     };
-    Called::Result(result.unwrap_or_else(|error| {
+    Ok(Called::Result(result.unwrap_or_else(|error| {
         tracing::warn!(connector = name, error, "a connector failed");
         CallResult::Failed(error)
-    }))
+    })))
 }

@@ -362,7 +362,7 @@ impl Draft<'_> {
                     let result = if refused.contains(name) {
                         CallResult::Failed("the database refused the write".to_owned())
                     } else {
-                        match connector::call(&desk.store, name, connector, call.params()).await {
+                        match connector::call(&desk.store, name, connector, call.params()).await? {
                             Called::Result(result) => result,
                             Called::Write(write) => {
                                 self.writes.push(write);

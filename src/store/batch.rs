@@ -78,6 +78,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) held: &'a HashSet<i64>,
     pub(crate) window_margin: Duration,
     pub(crate) claim_at_once: bool,
+    /// Whether a turn on an outdated state is refused: see [`Director::fences`](crate::store::stage::Director::fences).
+    pub(crate) is_fenced: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
 }
@@ -99,6 +101,8 @@ pub(crate) enum Reply {
 
 /// Why a batch was not committed.
 pub(crate) enum Abort {
+    /// The database does not begin a transaction: it is none of the jobs' doing, and the next one would fare no better.
+    Away(DbErr),
     /// The database said no.
     Database(DbErr),
     /// One of the jobs has an answer that undoes its batch; alone, this is its answer.

@@ -93,6 +93,9 @@ pub enum Error {
     Closed,
 }
 
+/// What is said while the database does not begin a transaction.
+const AWAY: &str = "it did not answer when it was last tried; it is tried again every second";
+
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -145,6 +148,8 @@ pub(crate) struct Gauge {
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
     failing: AtomicBool,
+    /// Whether the database does not even begin one. Changed by the writer alone.
+    away: AtomicBool,
 }
 
 impl Store {
@@ -277,6 +282,9 @@ impl Store {
     }
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
+        if self.0.gauge.away.load(Ordering::Relaxed) {
+            return Err(Error::Database(DbErr::Custom(AWAY.to_owned())));
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job { request, on_behalf: self.1.clone(), answer };
         self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;

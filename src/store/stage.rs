@@ -34,6 +34,12 @@ pub trait Director: Send + Sync {
 
     /// Does this work to its end before it returns.
     fn finish<'a>(&self, work: BoxFuture<'a, ()>);
+
+    /// Whether a turn on an outdated state is refused, as it always is in the program. One who says no finds out whether
+    /// anybody notices.
+    fn fences(&self) -> bool {
+        true
+    }
 }
 
 /// The program's own way, or a director's.
@@ -47,6 +53,10 @@ impl Stage {
 
     pub(crate) fn is_directed(&self) -> bool {
         self.0.is_some()
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.0.as_ref().is_none_or(|director| director.fences())
     }
 
     pub(crate) async fn pass(&self, moment: Moment) -> Result<(), DbErr> {

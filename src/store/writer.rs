@@ -95,7 +95,7 @@ impl Abort {
     fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
         match self {
             Self::Refused(reply) => Ok(reply),
-            Self::Database(error) => {
+            Self::Database(error) | Self::Away(error) => {
                 gauge.failing.store(true, Ordering::Relaxed);
                 tracing::warn!(%error, "a write failed");
                 Err(Error::Database(error))
@@ -103,6 +103,9 @@ impl Abort {
         }
     }
 }
+
+/// How often a database that failed is tried while nobody has anything to write.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer {
     db: DatabaseConnection,
@@ -176,34 +179,68 @@ impl Writer {
             }
         }
         let mut jobs = Vec::with_capacity(self.batch_max);
-        while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
-            self.write(&mut jobs).await;
+        loop {
+            let taken = tokio::select! {
+                biased;
+                taken = waiting.recv_many(&mut jobs, self.batch_max) => Some(taken),
+                () = self.clock.sleep(PROBE_INTERVAL), if self.gauge.failing.load(Ordering::Relaxed) => None,
+            };
+            match taken {
+                Some(0) => return,
+                Some(_) => self.write(&mut jobs).await,
+                None => self.probe().await,
+            }
         }
+    }
+
+    /// Looks whether the database takes writes again, though nobody has anything to write: who is told that nothing can be
+    /// accepted may keep everybody away.
+    async fn probe(&mut self) {
+        if self.look_for_the_doubtful().await.is_ok() {
+            self.writes_again();
+        }
+    }
+
+    fn writes_again(&self) {
+        self.gauge.failing.store(false, Ordering::Relaxed);
+        self.gauge.away.store(false, Ordering::Relaxed);
     }
 
     async fn write(&mut self, jobs: &mut Vec<Job>) {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
+            Err(Abort::Away(error)) => self.turn_away(jobs.drain(..), &error),
             Err(abort) if jobs.len() == 1 => {
                 let result = abort.into_result(&self.gauge);
                 jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
             }
             Err(_) => {
-                for job in jobs.drain(..) {
-                    let alone = self.commit(std::slice::from_ref(&job)).await;
-                    job.answer(match alone {
-                        Ok(mut replies) => replies.pop().ok_or(Error::Closed),
-                        Err(abort) => abort.into_result(&self.gauge),
-                    });
+                let mut alone = jobs.drain(..);
+                while let Some(job) = alone.next() {
+                    match self.commit(std::slice::from_ref(&job)).await {
+                        Ok(mut replies) => job.answer(replies.pop().ok_or(Error::Closed)),
+                        Err(Abort::Away(error)) => {
+                            return self.turn_away(std::iter::once(job).chain(alone), &error);
+                        }
+                        Err(abort) => job.answer(abort.into_result(&self.gauge)),
+                    }
                 }
             }
         }
     }
 
+    /// Nothing can be written: nobody waits for it, here or on the way here, until a [probe](Writer::probe) goes through.
+    fn turn_away(&self, jobs: impl Iterator<Item = Job>, error: &DbErr) {
+        tracing::error!(%error, "the database does not begin a transaction");
+        self.gauge.failing.store(true, Ordering::Relaxed);
+        self.gauge.away.store(true, Ordering::Relaxed);
+        jobs.for_each(|job| job.answer(Err(Error::Database(error.clone()))));
+    }
+
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
         if self.batches.is_none() || self.doubtful.is_some() {
-            self.look_for_the_doubtful().await?;
+            self.look_for_the_doubtful().await.map_err(Abort::Away)?;
         }
         let began_at = self.clock.now();
         // On SQLite a transaction that reads before it writes must take the write lock at once, or lose a race for it.
@@ -211,8 +248,9 @@ impl Writer {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.stage.pass(Moment::Begin(jobs.len())).await?;
-        let tx = self.stage.work(self.db.begin_with_options(options)).await?;
+        self.stage.pass(Moment::Begin(jobs.len())).await.map_err(Abort::Away)?;
+        let begun = self.stage.work(self.db.begin_with_options(options)).await;
+        let tx = begun.map_err(Abort::Away)?;
         let mut scope = Scope {
             tx: &tx,
             now: self.clock.now(),
@@ -222,17 +260,18 @@ impl Writer {
             held: &self.held,
             window_margin: self.window_margin,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
+            is_fenced: self.stage.is_fenced(),
             after: Aftermath::default(),
             tally: Tally::default(),
         };
-        let applying = async {
+        let applying = Box::pin(async {
             let replies = apply(&mut scope, jobs).await?;
             if scope.after.matters() {
                 scope.tally.add_batch();
             }
             scope.tally.write(scope.tx, scope.now).await?;
             Ok::<_, Abort>(replies)
-        };
+        });
         let applied = self.stage.work(applying).await;
         let after = scope.after;
         let applied = match applied {
@@ -247,7 +286,7 @@ impl Writer {
                     unanswered => unanswered,
                 };
                 self.committed(after, told).await?;
-                self.gauge.failing.store(false, Ordering::Relaxed);
+                self.writes_again();
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 Ok(replies)
             }
@@ -259,7 +298,7 @@ impl Writer {
     }
 
     /// A commit was answered, or it was not: then the batch is committed if it is found.
-    async fn committed(&mut self, after: Aftermath, told: Result<(), DbErr>) -> Result<(), DbErr> {
+    async fn committed(&mut self, after: Aftermath, told: Result<(), DbErr>) -> Result<(), Abort> {
         let matters = after.matters();
         match told {
             Ok(()) => {
@@ -269,7 +308,8 @@ impl Writer {
             }
             Err(error) => {
                 self.doubtful = matters.then_some(after);
-                if self.look_for_the_doubtful().await? { Ok(()) } else { Err(error) }
+                let is_there = self.look_for_the_doubtful().await.map_err(Abort::Away)?;
+                if is_there { Ok(()) } else { Err(error.into()) }
             }
         }
     }

@@ -19,6 +19,7 @@ mod journey;
 mod load;
 mod media;
 mod messages;
+mod outage;
 mod overload;
 mod pacing;
 mod passivation;

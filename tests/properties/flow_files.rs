@@ -13,6 +13,11 @@ const FILES: [&str; 3] = [
     include_str!("../fuzz/seeds/flow/everything.yaml"),
 ];
 
+/// One of these.
+fn one<'a>(dice: &mut Dice, of: &[&'a str]) -> &'a str {
+    dice.pick(of)
+}
+
 /// Bends a file: lines go, come twice, change places, or get a mistake within.
 fn bent(dice: &mut Dice, file: &str) -> String {
     let mut lines: Vec<String> = file.lines().map(str::to_owned).collect();
@@ -23,11 +28,11 @@ fn bent(dice: &mut Dice, file: &str) -> String {
             1 => lines.insert(there, lines[here].clone()),
             2 => lines.swap(here, there),
             3 => {
-                lines[here] = lines[here].replace(':', *dice.pick(&["", " :", ": &a", ": !!binary ", ": *a"]))
+                lines[here] = lines[here].replace(':', one(dice, &["", " :", ": &a", ": !!binary ", ": *a"]))
             }
-            4 => lines[here] = lines[here].replace(['$', '}', '"'], *dice.pick(&["", "${", "{%", "'"])),
-            5 => lines[here].insert_str(0, *dice.pick(&[" ", "  ", "\t", "- ", "? "])),
-            _ => lines[here].push_str(*dice.pick(&[" }", " ]", " | upper", " #", "\u{0}", "${ a b }"])),
+            4 => lines[here] = lines[here].replace(['$', '}', '"'], one(dice, &["", "${", "{%", "'"])),
+            5 => lines[here].insert_str(0, one(dice, &[" ", "  ", "\t", "- ", "? "])),
+            _ => lines[here].push_str(one(dice, &[" }", " ]", " | upper", " #", "\u{0}", "${ a b }"])),
         }
         if lines.is_empty() {
             break;

@@ -14,7 +14,7 @@ use crate::dice::Dice;
 
 const NOW: i64 = 1_795_337_387_000;
 /// Messages of one turn: every state that it visits may say a long text in up to four.
-const MESSAGES_MAX: usize = 4 * (HOPS_MAX as usize + 1);
+const MESSAGES_MAX: usize = 4 * (HOPS_MAX + 1);
 
 /// What people write, and what nobody would.
 fn text(dice: &mut Dice, flow: &Flow) -> String {
@@ -136,12 +136,13 @@ fn answer(dice: &mut Dice, flow: &Flow, connector: &Connector) -> CallResult {
             ];
             let row = |dice: &mut Dice| -> Map<String, Value> {
                 let whole = dice.chance(70);
-                columns
-                    .iter()
-                    .filter_map(|name| {
-                        (whole || dice.chance(50)).then(|| ((*name).to_owned(), value(dice, flow)))
-                    })
-                    .collect()
+                let mut row = Map::new();
+                for name in columns {
+                    if whole || dice.chance(50) {
+                        row.insert(name.to_owned(), value(dice, flow));
+                    }
+                }
+                row
             };
             CallResult::Rows((0..dice.below(4)).map(|_| row(dice)).collect())
         }
@@ -201,7 +202,7 @@ fn a_turn_is_the_same_twice_ends_and_keeps_its_limits() {
         let (one, calls) = turn(&flow, &before, &input, &context, case);
         let (other, _) = turn(&flow, &before, &input, &context, case);
         assert_eq!(one, other, "case {case}");
-        assert!(calls <= HOPS_MAX as usize, "case {case}: {calls} calls");
+        assert!(calls <= HOPS_MAX, "case {case}: {calls} calls");
 
         let said = one.effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
         assert!(said <= MESSAGES_MAX, "case {case}: {said} messages");

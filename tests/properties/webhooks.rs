@@ -71,7 +71,8 @@ fn bend(dice: &mut Dice, value: &mut Value) {
 fn an_item_is_found_again_in_what_was_kept_of_it() {
     for case in 0..cases(20_000) {
         let mut dice = Dice::new(case);
-        let mut body: Value = serde_json::from_str(*dice.pick(&BODIES)).unwrap();
+        let whole: &&str = dice.pick(&BODIES);
+        let mut body: Value = serde_json::from_str(whole).unwrap();
         for _ in 0..dice.below(6) {
             bend(&mut dice, &mut body);
         }

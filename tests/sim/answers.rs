@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::judge::Wrongs;
 
+/// What is said where a query of the flow fails, as it may when the database does.
+const FAILED: &str = "failed";
+
 /// The first of the messages that one turn says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -101,7 +104,7 @@ impl Answers {
         for answer in &all {
             let belongs = |second: &&String| match answer.said.split_once(' ') {
                 Some(("note", _)) => **second == format!("noted {}", answer.said),
-                Some(("tell", _)) => second.ends_with(" notes"),
+                Some(("tell", _)) => second.ends_with(" notes") || *second == FAILED,
                 Some(("ticket", _)) => second.starts_with("drew "),
                 _ => false,
             };
@@ -154,8 +157,8 @@ fn second_is_right(
 ) {
     let right = match (said.split(' ').next(), notes) {
         (Some("note"), _) => second == format!("noted {said}"),
-        (Some("tell"), Some(notes)) => second == format!("{notes} notes"),
-        (Some("tell"), None) => second.ends_with(" notes"),
+        (Some("tell"), Some(notes)) => second == format!("{notes} notes") || second == FAILED,
+        (Some("tell"), None) => second.ends_with(" notes") || second == FAILED,
         // A number may be left out, and none comes twice.
         _ => second.starts_with("drew T-") && drawn.insert(second.to_owned()),
     };

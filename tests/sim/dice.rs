@@ -9,16 +9,6 @@ impl Dice {
         Self(seed)
     }
 
-    /// Dice that depend on these words as well, and on nothing that was thrown before.
-    pub(crate) fn about(seed: u64, words: &[&str]) -> Self {
-        // FNV-1a: the standard hasher does not promise to stay the same.
-        let bytes = words.iter().flat_map(|word| word.bytes().chain([0xff]));
-        let hash = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Self(hash)
-    }
-
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -55,6 +55,17 @@ impl Temper {
     }
 }
 
+/// A promise that is broken on purpose, to see that the judge notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Meta has its 200 before anything is committed.
+    AnswersFirst,
+    /// A message counts as accepted by Meta before it is posted.
+    SettlesFirst,
+    /// A turn on an outdated state is committed.
+    Unfenced,
+}
+
 /// Something that waits until the driver lets it go.
 struct Held {
     what: String,
@@ -75,6 +86,7 @@ struct Inner {
 /// See the module.
 pub(crate) struct Fate {
     pub(crate) seed: u64,
+    pub(crate) broken: Option<Broken>,
     pub(crate) temper: Temper,
     inner: Mutex<Inner>,
 }
@@ -85,7 +97,7 @@ const FAULTS_MAX: usize = 6;
 const DEATHS_MAX: usize = 3;
 
 impl Fate {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, broken: Option<Broken>) -> Self {
         let mut dice = Dice::new(seed);
         let temper = Temper::of(&mut dice);
         let inner = Inner {
@@ -98,7 +110,7 @@ impl Fate {
             trace: format!("seed {seed} {temper:?}\n"),
             moment: 0,
         };
-        Self { seed, temper, inner: Mutex::new(inner) }
+        Self { seed, broken, temper, inner: Mutex::new(inner) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -18,10 +18,13 @@ mod world;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use fate::Broken;
 use world::Report;
 
 /// Seeds of one run of the tests, where nothing else is said.
 const SEEDS: u64 = 2_000;
+/// Seeds in which a broken promise has to be noticed.
+const BROKEN_SEEDS: u64 = 300;
 /// Failing seeds that are shown.
 const SHOWN_MAX: usize = 5;
 
@@ -52,7 +55,7 @@ fn the_promises_hold_in_every_run() {
     let database = database();
     if let Some(seed) = setting("SIM_SEED") {
         let place = world::place(database.handle());
-        let report = world::run(seed, &place);
+        let report = world::run(seed, &place, None);
         println!("{}", report.trace);
         assert!(report.wrongs.is_empty(), "seed {seed}:\n  {}", report.wrongs.join("\n  "));
         return;
@@ -71,7 +74,7 @@ fn the_promises_hold_in_every_run() {
                     if seed >= from + seeds {
                         break;
                     }
-                    let report = world::run(seed, &place);
+                    let report = world::run(seed, &place, None);
                     deaths.fetch_add(report.deaths, Ordering::Relaxed);
                     doubled.fetch_add(report.doubled, Ordering::Relaxed);
                     if !report.wrongs.is_empty() {
@@ -101,9 +104,31 @@ fn the_same_seed_is_the_same_run() {
     let database = database();
     let place = world::place(database.handle());
     for seed in 0..40 {
-        let (one, other) = (world::run(seed, &place), world::run(seed, &place));
+        let (one, other) = (world::run(seed, &place, None), world::run(seed, &place, None));
         let differs = one.trace.lines().zip(other.trace.lines()).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_judge_notices_a_broken_promise() {
+    hush();
+    let database = database();
+    let place = world::place(database.handle());
+    for (broken, told) in [
+        (Broken::AnswersFirst, "acknowledged and lost"),
+        (Broken::SettlesFirst, "messages of ours"),
+        (Broken::Unfenced, "go on from one state"),
+    ] {
+        let noticed = (0..BROKEN_SEEDS).find_map(|seed| {
+            let wrongs = world::run(seed, &place, Some(broken)).wrongs;
+            wrongs.into_iter().find(|wrong| wrong.contains(told)).map(|wrong| (seed, wrong))
+        });
+        let (seed, wrong) =
+            noticed.unwrap_or_else(|| panic!("{broken:?} is not noticed in {BROKEN_SEEDS} seeds"));
+        println!("{broken:?}, seed {seed}: {wrong}");
+        let wrongs = world::run(seed, &place, None).wrongs;
+        assert!(wrongs.is_empty(), "seed {seed} fails with every promise kept: {wrongs:?}");
     }
 }

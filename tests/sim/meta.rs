@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use switchboard::meta::client::{Outcome, Wire};
 
 use crate::dice::Dice;
-use crate::fate::Fate;
+use crate::fate::{Broken, Fate};
 
 pub(crate) const NUMBER: &str = "106540352242922";
 
@@ -256,7 +256,7 @@ impl Meta {
             *attempts += 1;
             *attempts
         };
-        let mut dice = Dice::about(self.fate.seed, &[&to, &text, &attempt.to_string()]);
+        let mut dice = dice_about(self.fate.seed, &[&to, &text, &attempt.to_string()]);
         let temper = &self.fate.temper;
         let trouble = if self.fate.is_calm() || attempt > TROUBLES_MAX {
             None
@@ -286,7 +286,7 @@ impl Meta {
         let mut inner = self.inner();
         inner.next_wamid += 1;
         let wamid = format!("wamid.out.{}", inner.next_wamid);
-        let mut dice = Dice::about(self.fate.seed, &["status", &to, &text, &wamid]);
+        let mut dice = dice_about(self.fate.seed, &["status", &to, &text, &wamid]);
         let fates: [&[&'static str]; 5] = [
             &["sent", "delivered", "read"],
             &["sent", "delivered"],
@@ -385,6 +385,11 @@ impl Wire for Line {
             if meta.fate.is_dead() {
                 return std::future::pending().await;
             }
+            if meta.fate.broken == Some(Broken::SettlesFirst) {
+                let told = json!({"messages": [{"id": format!("wamid.promised.{}", callback(&body))}]});
+                actix_web::rt::spawn(meta.exchange(body));
+                return Ok(answer(200, told.to_string()));
+            }
             meta.exchange(body).await
         }
         .boxed()
@@ -413,6 +418,16 @@ impl Parcel {
     fn new(about: About, entry: Value, contact: Option<Value>) -> Self {
         Self { about, entry, contact, first_sent: None, first_body: None, acknowledged: None, under_way: 0 }
     }
+}
+
+/// Dice that depend on these words as well, and on nothing that was thrown before.
+fn dice_about(seed: u64, words: &[&str]) -> Dice {
+    // FNV-1a: the standard hasher does not promise to stay the same.
+    let bytes = words.iter().flat_map(|word| word.bytes().chain([0xff]));
+    let hash = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Dice::new(hash)
 }
 
 pub(crate) fn phone(person: usize) -> String {

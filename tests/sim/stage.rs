@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use switchboard::store::stage::{Director, Moment};
 use tokio::runtime::Handle;
 
-use crate::fate::Fate;
+use crate::fate::{Broken, Fate};
 
 /// A waker may have been put aside by the runtime whose thread waits here: look again after so long.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -50,6 +50,10 @@ impl Director for Stage {
     fn finish<'a>(&self, work: BoxFuture<'a, ()>) {
         let _there = self.database.enter();
         block_on(tokio::task::unconstrained(work));
+    }
+
+    fn fences(&self) -> bool {
+        self.fate.broken != Some(Broken::Unfenced)
     }
 }
 

@@ -25,7 +25,7 @@ use switchboard::webhook;
 use tokio::runtime::Handle;
 
 use crate::dice::Dice;
-use crate::fate::Fate;
+use crate::fate::{Broken, Fate};
 use crate::judge;
 use crate::ledger::Ledger;
 use crate::meta::{Line, Meta, NUMBER, Shown};
@@ -120,8 +120,8 @@ enum End {
 }
 
 /// Runs the whole life of `seed`.
-pub(crate) fn run(seed: u64, place: &Place) -> Report {
-    let fate = Arc::new(Fate::new(seed));
+pub(crate) fn run(seed: u64, place: &Place, broken: Option<Broken>) -> Report {
+    let fate = Arc::new(Fate::new(seed, broken));
     STUMBLED.take();
     let file = place.folder.join(format!("{seed}.db"));
     std::fs::write(&file, &place.template).unwrap();
@@ -175,6 +175,7 @@ fn config(fate: &Fate, file: &Path, folder: &Path) -> Config {
         let messages_per_second = *dice.pick(&[0, 0, 2]);
         config.numbers = vec![Number {
             phone_number_id: NUMBER.to_owned(),
+            business_account_id: None,
             display_phone_number: None,
             token: Secret::new("token"),
             flow: None,
@@ -336,9 +337,13 @@ impl World<'_> {
             .insert_header(("X-Hub-Signature-256", format!("sha256={}", sign(&body))))
             .set_payload(body);
         let (answer, meta) = (door(request), Arc::clone(&self.meta));
+        let answers_first = self.fate.broken == Some(Broken::AnswersFirst);
+        if answers_first {
+            meta.answered(number, Some(200));
+        }
         spawn(async move {
             let status = answer.await;
-            if !meta.has_lost_the_program() {
+            if !answers_first && !meta.has_lost_the_program() {
                 meta.answered(number, Some(status));
             }
         });
