@@ -32,6 +32,8 @@ pub(crate) struct Temper {
     pub(crate) lose_status: usize,
     /// A webhook is posted again though it was answered 200.
     pub(crate) repeat: usize,
+    /// A person has two ids, and shows now one, now the other, now both.
+    pub(crate) two_ids: usize,
     /// Whether a person's next message waits until the one before is acknowledged.
     pub(crate) in_turn: bool,
 }
@@ -50,6 +52,7 @@ impl Temper {
             panic: some(&[0, 0, 3]),
             lose_status: some(&[0, 20, 60, 100]),
             repeat: some(&[0, 10, 30]),
+            two_ids: some(&[10, 30, 100]),
             in_turn: some(&[0, 1]) == 1,
         }
     }

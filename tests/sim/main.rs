@@ -1,7 +1,8 @@
 //! The whole program under an owned clock, a directed database and a simulated Meta: one run per seed, thousands of seeds.
 //!
 //! `SIM_SEEDS=100000 cargo test --release --test sim` runs that many, `SIM_FROM=…` begins elsewhere, and `SIM_SEED=1234` runs
-//! one and prints what happened in it. A seed that fails prints its number; the same number gives the same run.
+//! one and prints what happened in it. A seed that fails prints its number; the same number gives the same run. With
+//! `SIM_BROKEN=AnswersFirst`, `SettlesFirst` or `Unfenced`, a promise is broken on purpose.
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -22,14 +23,30 @@ use fate::Broken;
 use world::Report;
 
 /// Seeds of one run of the tests, where nothing else is said.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 150;
+/// Seeds that are run twice.
+const SAME_SEEDS: u64 = 15;
 /// Seeds in which a broken promise has to be noticed.
 const BROKEN_SEEDS: u64 = 300;
+/// What the judge says of each broken promise, among other things.
+const BROKEN: [(Broken, &str); 3] = [
+    (Broken::AnswersFirst, "acknowledged and lost"),
+    (Broken::SettlesFirst, "messages of ours"),
+    (Broken::Unfenced, "version of conversation"),
+];
 /// Failing seeds that are shown.
 const SHOWN_MAX: usize = 5;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// The promise that is to be broken in these runs.
+fn broken() -> Option<Broken> {
+    let name = std::env::var("SIM_BROKEN").ok()?;
+    let known = BROKEN.into_iter().map(|(broken, _)| broken);
+    let found = known.into_iter().find(|broken| format!("{broken:?}") == name);
+    Some(found.unwrap_or_else(|| panic!("SIM_BROKEN is one of {BROKEN:?}")))
 }
 
 /// The connections of all runs live here.
@@ -55,7 +72,7 @@ fn the_promises_hold_in_every_run() {
     let database = database();
     if let Some(seed) = setting("SIM_SEED") {
         let place = world::place(database.handle());
-        let report = world::run(seed, &place, None);
+        let report = world::run(seed, &place, broken());
         println!("{}", report.trace);
         assert!(report.wrongs.is_empty(), "seed {seed}:\n  {}", report.wrongs.join("\n  "));
         return;
@@ -74,7 +91,7 @@ fn the_promises_hold_in_every_run() {
                     if seed >= from + seeds {
                         break;
                     }
-                    let report = world::run(seed, &place, None);
+                    let report = world::run(seed, &place, broken());
                     deaths.fetch_add(report.deaths, Ordering::Relaxed);
                     doubled.fetch_add(report.doubled, Ordering::Relaxed);
                     if !report.wrongs.is_empty() {
@@ -103,7 +120,7 @@ fn the_same_seed_is_the_same_run() {
     hush();
     let database = database();
     let place = world::place(database.handle());
-    for seed in 0..40 {
+    for seed in 0..SAME_SEEDS {
         let (one, other) = (world::run(seed, &place, None), world::run(seed, &place, None));
         let differs = one.trace.lines().zip(other.trace.lines()).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
@@ -116,11 +133,7 @@ fn the_judge_notices_a_broken_promise() {
     hush();
     let database = database();
     let place = world::place(database.handle());
-    for (broken, told) in [
-        (Broken::AnswersFirst, "acknowledged and lost"),
-        (Broken::SettlesFirst, "messages of ours"),
-        (Broken::Unfenced, "go on from one state"),
-    ] {
+    for (broken, told) in BROKEN {
         let noticed = (0..BROKEN_SEEDS).find_map(|seed| {
             let wrongs = world::run(seed, &place, Some(broken)).wrongs;
             wrongs.into_iter().find(|wrong| wrong.contains(told)).map(|wrong| (seed, wrong))

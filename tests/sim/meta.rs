@@ -387,7 +387,7 @@ impl Wire for Line {
             }
             if meta.fate.broken == Some(Broken::SettlesFirst) {
                 let told = json!({"messages": [{"id": format!("wamid.promised.{}", callback(&body))}]});
-                actix_web::rt::spawn(meta.exchange(body));
+                tokio::spawn(meta.exchange(body));
                 return Ok(answer(200, told.to_string()));
             }
             meta.exchange(body).await

@@ -101,7 +101,7 @@ impl Server {
     pub(crate) fn start_again(&self) {
         let settings = ALWAYS.iter().copied().chain(self.settings.iter().map(String::as_str));
         let options: Vec<String> = settings.map(|setting| format!("-c {setting}")).collect();
-        let log = self.folder.join("log").display().to_string();
+        let log = self.folder.join("data/log").display().to_string();
         let options = format!("-p {} {}", self.port, options.join(" "));
         self.control(&["-l", &log, "-o", &options, "start"]);
         self.until_it_answers();
