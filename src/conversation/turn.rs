@@ -23,7 +23,7 @@ use crate::domain::inbound::{Content, InboundMessage};
 use crate::domain::outbound::{Message, Priority};
 use crate::domain::window::Outside;
 use crate::flow::{self, CallResult, Effect, Step, Transition};
-use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
+use crate::store::{self, Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
 use crate::telemetry::TurnOutcome;
 use crate::template::Book;
 
@@ -31,8 +31,6 @@ use crate::template::Book;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before anything is tried again.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// The sequence whose numbers tell that the store takes writes.
-const PROBE: &str = "switchboard write probe";
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
 
@@ -97,7 +95,7 @@ async fn begin(desk: &Desk, event: &Event, again: bool) -> Result<Option<u32>, E
 
 /// Whether the store takes a write at all: then what it refused was this turn, and not everything.
 async fn can_write(desk: &Desk) -> bool {
-    desk.store.next_number(PROBE).await.is_ok()
+    desk.store.next_number(store::WRITE_PROBE).await.is_ok()
 }
 
 fn unreachable_store(desk: &Desk, error: &Error) -> Ended {

@@ -99,6 +99,20 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
     options
 }
 
+/// Lets go of a connection that cannot write, so that the next one is a new one: where its file could only be read when it was
+/// opened, SQLite can only read for as long as it is open.
+pub(crate) async fn renew(db: &DatabaseConnection) {
+    match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            if let Ok(connection) = db.get_sqlite_connection_pool().acquire().await {
+                let _ = connection.close().await;
+            }
+        }
+        // The server tells whether it can be written to at each statement.
+        _ => {}
+    }
+}
+
 /// A connection is not used again while it takes itself to be in a transaction. Where a COMMIT fails (a full disk), SQLite may
 /// have rolled back by itself; the ROLLBACK that follows then fails as well, and sqlx goes on counting a transaction that is no
 /// more. The next one would be a savepoint, whose release looks like a commit and writes nothing.

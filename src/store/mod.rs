@@ -93,6 +93,9 @@ pub enum Error {
     Closed,
 }
 
+/// The sequence whose numbers tell that the store takes writes.
+pub const WRITE_PROBE: &str = "switchboard write probe";
+
 /// What is said while the database does not begin a transaction.
 const AWAY: &str = "it did not answer when it was last tried; it is tried again every second";
 

@@ -29,9 +29,9 @@ use crate::store::stage::{Moment, Stage};
 use crate::store::template::TemplateList;
 use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
-    TokenPause, Turn, TurnReply,
+    TokenPause, Turn, TurnReply, WRITE_PROBE,
 };
-use crate::store::{accept, consent, gate, media, pauses, queue, recovery, sql, template, turn};
+use crate::store::{accept, connect, consent, gate, media, pauses, queue, recovery, sql, template, turn};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -196,8 +196,13 @@ impl Writer {
     /// Looks whether the database takes writes again, though nobody has anything to write: who is told that nothing can be
     /// accepted may keep everybody away.
     async fn probe(&mut self) {
-        if self.look_for_the_doubtful().await.is_ok() {
+        // What is written has to differ from what is there: else SQLite writes nothing.
+        let is_writing = self.look_for_the_doubtful().await.is_ok()
+            && self.stage.work(sql::next_number(&self.db, WRITE_PROBE)).await.is_ok();
+        if is_writing {
             self.writes_again();
+        } else {
+            self.stage.work(connect::renew(&self.db)).await;
         }
     }
 
@@ -420,7 +425,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
             }
             Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
-            Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
+            Request::Number(name) => *reply = Reply::Number(sql::next_number(scope.tx, name).await?),
             Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
             Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
             Request::Orphans(until) => queue::orphans(scope, *until).await?,
