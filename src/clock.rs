@@ -21,6 +21,8 @@ pub const SECOND: Millis = 1_000;
 pub const MINUTE: Millis = 60 * SECOND;
 /// One hour in [`Millis`].
 pub const HOUR: Millis = 60 * MINUTE;
+/// One day in [`Millis`].
+pub const DAY: Millis = 24 * HOUR;
 
 /// A cheap handle on the time: the machine's, or a test's.
 #[derive(Clone, Debug)]
@@ -175,6 +177,12 @@ impl Ids {
         Self { clock, last: Arc::new(AtomicI64::new(0)) }
     }
 
+    /// No id that is given while the clock shows `at` or later is below this.
+    #[must_use]
+    pub fn lowest_at(at: Millis) -> i64 {
+        at.max(0).saturating_mul(1 << ID_SEQUENCE_BITS)
+    }
+
     /// No later id is at or below `stored`.
     pub fn start_after(&self, stored: i64) {
         self.last.fetch_max(stored, Ordering::Relaxed);
@@ -189,7 +197,7 @@ impl Ids {
     /// The first of `count` ids in a row.
     #[must_use]
     pub fn next_block(&self, count: usize) -> i64 {
-        let floor = self.clock.now() << ID_SEQUENCE_BITS;
+        let floor = Self::lowest_at(self.clock.now());
         let count = i64::try_from(count.max(1)).unwrap_or(i64::MAX);
         let step = |last: i64| Some((last + 1).max(floor) + count - 1);
         let before = match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {

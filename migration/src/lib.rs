@@ -16,6 +16,8 @@ mod m20261124_000007_identity;
 mod m20261126_000008_outcome;
 mod m20261126_000009_template;
 mod m20261126_000011_keys;
+mod m20261126_000012_reads;
+mod m20261126_000013_statistics;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +35,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_outcome::Migration),
             Box::new(m20261126_000009_template::Migration),
             Box::new(m20261126_000011_keys::Migration),
+            Box::new(m20261126_000012_reads::Migration),
+            Box::new(m20261126_000013_statistics::Migration),
         ]
     }
 }

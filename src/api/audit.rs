@@ -2,7 +2,6 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,8 +13,8 @@ use super::view::Time;
 use crate::domain::ids::{DeedId, EventId, KeyId};
 use crate::store::{Actor, DeedFilter, Outcome, Store, StoredDeed};
 
-const PARAMS: [&str; 9] =
-    ["actor", "key", "action", "target", "outcome", "since", "until", "limit", "cursor"];
+const PARAMS: [&str; 10] =
+    ["actor", "key", "action", "target", "outcome", "since", "until", "order", "limit", "cursor"];
 
 /// An entry of the audit log. Bodies and secrets are never in it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -105,23 +104,20 @@ struct DeedQuery {
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("audit", &params)?;
-    let rows = store.list_deeds(filter(&params)?, window.page()).await?;
-    Ok(window.answer::<_, DeedView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_deeds(filter(&params)?, window.page()).await?;
+    Ok(window.answer::<_, DeedView>(&request, &params, found, |row| row.id.0))
 }
 
 fn filter(params: &Params) -> Result<DeedFilter, Problem> {
     let outcomes = Outcome::ALL.map(Outcome::as_str).join("`, `");
-    let time = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
-    let when = "a time as in RFC 3339, like 2027-01-31T12:00:00Z";
     Ok(DeedFilter {
         actor: params.parsed("actor", &format!("one of `{}`", Actor::KINDS.join("`, `")), |text| {
             Actor::KINDS.contains(&text).then(|| text.to_owned())
         })?,
         key: params.parsed("key", "the id of a key (`key_…`)", |text| text.parse().ok())?,
-        action: params.get("action").map(str::to_owned),
-        target: params.get("target").map(str::to_owned),
+        action: params.text("action"),
+        target: params.text("target"),
         outcome: params.parsed("outcome", &format!("one of `{outcomes}`"), Outcome::parse)?,
-        since: params.parsed("since", when, time)?,
-        until: params.parsed("until", when, time)?,
+        times: params.times()?,
     })
 }

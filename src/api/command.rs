@@ -114,7 +114,7 @@ fn incoming(dedupe_key: &str, target: Target, payload: &Payload) -> Result<Incom
 }
 
 fn stored(event: &StoredEvent) -> Result<Payload, Problem> {
-    serde_json::from_str(&event.payload)
+    serde_json::from_str(event.payload.as_deref().unwrap_or_default())
         .map_err(|error| Problem::internal(&format!("the payload of {} cannot be read: {error}", event.id)))
 }
 

@@ -3,7 +3,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Raw};
 use super::named;
@@ -14,20 +14,64 @@ use super::problem::Problem;
 use super::view::ContactView;
 use crate::domain::consent::{By, Change, Scope};
 use crate::store::Store;
-use crate::store::read::StoredContact;
+use crate::store::read::{ContactFilter, StoredContact};
+
+const PARAMS: [&str; 8] =
+    ["name", "phone", "user_id", "opted_out", "marketing_opted_out", "order", "limit", "cursor"];
+
+/// Which people.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct ContactQuery {
+    /// Whose name begins so, in capitals or not.
+    #[param(min_length = 1, pattern = r"\S", example = "ann")]
+    name: Option<String>,
+    /// Who has, or had, a phone number that begins so, with the country code.
+    #[param(min_length = 1, example = "+49 170")]
+    phone: Option<String>,
+    /// Who has, or had, a business-scoped id that begins so, of their own or their parent's.
+    #[param(min_length = 1, example = "US.")]
+    user_id: Option<String>,
+    /// Who wants no messages, or who takes them.
+    opted_out: Option<bool>,
+    /// Who wants no marketing, or who takes it.
+    marketing_opted_out: Option<bool>,
+}
 
 /// A page of the people who wrote or were written to, newest first.
 #[utoipa::path(
     get,
     path = "/api/whatsapp/contacts",
-    params(PageQuery),
+    params(ContactQuery, PageQuery),
     responses((status = 200, description = "The page.", body = Paged<ContactView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("contacts", &params)?;
-    let rows = store.list_contacts(window.page()).await?;
-    Ok(window.answer::<_, ContactView>(&request, &params, rows, |row| row.id.0))
+    let filter = ContactFilter {
+        name: params.parsed("name", "the beginning of a name", |text| {
+            (!text.trim().is_empty()).then(|| text.to_owned())
+        })?,
+        phone: params.parsed(
+            "phone",
+            "the first digits of a phone number, with the country code",
+            beginning,
+        )?,
+        user_id: params.text("user_id"),
+        opted_out: params.flag("opted_out")?,
+        marketing_opted_out: params.flag("marketing_opted_out")?,
+    };
+    let found = store.list_contacts(filter, window.page()).await?;
+    Ok(window.answer::<_, ContactView>(&request, &params, found, |row| row.id.0))
+}
+
+/// The digits of the beginning of a phone number, as people write it.
+fn beginning(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
 }
 
 /// One person; where they turned out to be another one, that one.

@@ -1,11 +1,11 @@
-//! `GET /api/whatsapp/conversations` and `/conversations/{id}`, and what an operator can ask of one: `POST …/handoff`,
-//! `…/release`, `…/reset`.
+//! `GET /api/whatsapp/conversations`, `/conversations/{id}` and `/conversations/{id}/messages`, and what an operator can ask
+//! of one: `POST …/handoff`, `…/release`, `…/reset`.
 
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Raw};
 use super::command;
@@ -15,13 +15,16 @@ use super::openapi::words::{ConversationIdText, EventIdText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::{ConversationView, Time};
+use super::view::{ConversationView, ConversationWithSession, MessageView, Time};
 use crate::clock::{HOUR, Millis, SECOND};
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Fields;
-use crate::store::read::{Page, StoredConversation};
+use crate::store::read::{ConversationFilter, MessageFilter, Order, StoredConversation};
 use crate::store::{Store, Target};
+
+const PARAMS: [&str; 8] =
+    ["contact", "phone_number_id", "state", "handed_off", "active_since", "order", "limit", "cursor"];
 
 /// The longest hand-off that ends by itself.
 const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
@@ -48,27 +51,55 @@ struct Moved {
     merged_into: ConversationId,
 }
 
+/// Which conversations.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct ConversationQuery {
+    /// With this person: the id of a contact, a phone number or a user id.
+    #[param(min_length = 1, example = "+49 170 1234567")]
+    contact: Option<String>,
+    /// With this number of ours.
+    #[param(min_length = 1)]
+    phone_number_id: Option<String>,
+    /// Whose flow stands in this state.
+    #[param(min_length = 1, example = "main")]
+    state: Option<String>,
+    /// Whether a person has taken over.
+    handed_off: Option<bool>,
+    /// In which the person wrote at this time or later.
+    #[param(value_type = Option<Time>)]
+    active_since: Option<String>,
+}
+
 /// A page of conversations, the newest begun first.
 #[utoipa::path(
     get,
     path = "/api/whatsapp/conversations",
-    params(PageQuery),
+    params(ConversationQuery, PageQuery),
     responses((status = 200, description = "The page.", body = Paged<ConversationView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("conversations", &params)?;
-    let rows = store.list_conversations(None, window.page()).await?;
-    Ok(window.answer::<_, ConversationView>(&request, &params, rows, |row| row.id.0))
+    let filter = ConversationFilter {
+        who: params.contact()?,
+        phone_number_id: params.text("phone_number_id"),
+        state: params.text("state"),
+        handed_off: params.flag("handed_off")?,
+        active_since: params.time("active_since")?,
+    };
+    let found = store.list_conversations(filter, window.page()).await?;
+    Ok(window.answer::<_, ConversationView>(&request, &params, found, |row| row.id.0))
 }
 
-/// One conversation, with where it stands.
+/// One conversation, with where it stands and what its flow remembers.
 #[utoipa::path(
     get,
     path = "/api/whatsapp/conversations/{id}",
     params(("id" = ConversationIdText, Path, description = "The conversation.")),
     responses(
-        (status = 200, description = "The conversation.", body = ConversationView),
+        (status = 200, description = "The conversation.", body = ConversationWithSession),
         (
             status = 308,
             description = "It became part of another one, because both were with the same person.",
@@ -85,11 +116,49 @@ pub(super) async fn one(
     Params::of(&request, &[])?;
     let row = find(&store, &id).await?;
     if let Some(into) = row.merged_into {
-        let moved = Moved { id: row.id, merged_into: into };
-        let location = request.path().replace(&row.id.to_string(), &into.to_string());
-        return Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).json(moved));
+        return Ok(moved(&request, row.id, into));
     }
-    Ok(HttpResponse::Ok().json(ConversationView::from(row)))
+    let session = store.find_session(row.id).await?;
+    Ok(HttpResponse::Ok().json(ConversationWithSession::new(row, session)))
+}
+
+/// A page of what was said in one conversation, the oldest first unless told otherwise.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/conversations/{id}/messages",
+    params(("id" = ConversationIdText, Path, description = "The conversation."), PageQuery),
+    responses(
+        (status = 200, description = "The page.", body = Paged<MessageView>),
+        (
+            status = 308,
+            description = "It became part of another one, because both were with the same person.",
+            body = Moved,
+            headers(("Location" = String, description = "Where the same is of that one."))
+        )
+    )
+)]
+pub(super) async fn transcript(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    let params = Params::of(&request, &["order", "limit", "cursor"])?;
+    let row = find(&store, &id).await?;
+    if let Some(into) = row.merged_into {
+        return Ok(moved(&request, row.id, into));
+    }
+    let window = Window::ordered(&format!("messages of {}", row.id), &params, Order::OldestFirst)?;
+    let filter = MessageFilter { conversation: Some(row.id), ..MessageFilter::default() };
+    let found = store.list_messages(filter, window.page()).await?;
+    Ok(window.answer::<_, MessageView>(&request, &params, found, |row| row.position))
+}
+
+/// Where a conversation is now.
+fn moved(request: &HttpRequest, id: ConversationId, into: ConversationId) -> HttpResponse {
+    let location = request.path().replace(&id.to_string(), &into.to_string());
+    HttpResponse::PermanentRedirect()
+        .insert_header((LOCATION, location))
+        .json(Moved { id, merged_into: into })
 }
 
 /// For how long a person takes over.
@@ -201,9 +270,5 @@ async fn ask(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
-    let read = async |id| {
-        let rows = store.list_conversations(Some(id), Page { before: None, limit: 1 }).await?;
-        Ok(rows.into_iter().next())
-    };
-    named::find("conversation", id, read).await
+    named::find("conversation", id, async |id| store.find_conversation(id).await).await
 }

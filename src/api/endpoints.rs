@@ -97,6 +97,7 @@ endpoints! {
     Operate contacts::opt_in;
     Read conversations::list;
     Read conversations::one;
+    Read conversations::transcript;
     Operate conversations::hand_off;
     Operate conversations::release;
     Operate conversations::reset;

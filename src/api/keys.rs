@@ -99,10 +99,10 @@ const _: () = assert!(KEY_NAME_MAX == 64 && KEY_RATE_MAX == 100_000, "the docume
     responses((status = 200, description = "The page.", body = Paged<KeyView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &["order", "limit", "cursor"])?;
     let window = Window::of("keys", &params)?;
-    let rows = store.list_keys(window.page()).await?;
-    Ok(window.answer::<_, KeyView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_keys(window.page()).await?;
+    Ok(window.answer::<_, KeyView>(&request, &params, found, |row| row.id.0))
 }
 
 /// Makes a key. The answer holds the key itself, this once; it is good at once.

@@ -18,7 +18,7 @@ use crate::media::library::{Gift, Library, Refused};
 use crate::media::vault::VaultError;
 use crate::store::{MediaFilter, MediaState, Store, StoredMedia};
 
-const PARAMS: [&str; 6] = ["direction", "state", "type", "sha256", "limit", "cursor"];
+const PARAMS: [&str; 7] = ["direction", "state", "type", "sha256", "order", "limit", "cursor"];
 
 /// Which files.
 #[derive(IntoParams)]
@@ -49,8 +49,8 @@ struct MediaQuery {
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("media", &params)?;
-    let rows = store.list_media(filter(&params)?, window.page()).await?;
-    Ok(window.answer::<_, MediaView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_media(filter(&params)?, window.page()).await?;
+    Ok(window.answer::<_, MediaView>(&request, &params, found, |row| row.id.0))
 }
 
 /// One file, without its content.

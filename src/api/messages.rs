@@ -5,18 +5,30 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::IntoParams;
 
 use super::named;
-use super::openapi::words::{ConversationIdText, DirectionText, MessageIdText, StatusText};
+use super::openapi::words::{ConversationIdText, DirectionText, MessageIdText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::{MessageView, MessageWithAttempts};
-use crate::domain::contact::{is_user_id, phone_digits};
+use super::view::{MessageView, MessageWithAttempts, Time};
 use crate::domain::delivery::Status;
-use crate::store::Store;
+use crate::domain::search::{SEARCH_CHARS_MAX, Search};
 use crate::store::read::{MessageFilter, StoredMessage};
+use crate::store::{Sighting, Sought, Store, WORDS_OF_BEGINNING_MAX};
 
-const PARAMS: [&str; 8] =
-    ["contact", "conversation", "phone_number_id", "direction", "type", "status", "limit", "cursor"];
+const PARAMS: [&str; 12] = [
+    "contact",
+    "conversation",
+    "phone_number_id",
+    "direction",
+    "type",
+    "status",
+    "since",
+    "until",
+    "q",
+    "order",
+    "limit",
+    "cursor",
+];
 
 /// Which messages.
 #[derive(IntoParams)]
@@ -35,13 +47,24 @@ struct MessageQuery {
     /// From a person (`in`) or from us.
     #[param(value_type = Option<DirectionText>)]
     direction: Option<String>,
-    /// Of this type.
-    #[param(min_length = 1, example = "text")]
+    /// Of this type, or of these, with commas between them.
+    #[param(min_length = 1, example = "text,image")]
     r#type: Option<String>,
-    /// That have come so far.
-    #[param(value_type = Option<StatusText>)]
+    /// That have come so far: one of the statuses of a message, or several, with commas between them.
+    #[param(min_length = 1, example = "delivered,read")]
     status: Option<String>,
+    /// Stored at this time or later.
+    #[param(value_type = Option<Time>)]
+    since: Option<String>,
+    /// Stored before this time.
+    #[param(value_type = Option<Time>)]
+    until: Option<String>,
+    /// In which all of these words are, in capitals or not; `gear*` is a word that begins so.
+    #[param(min_length = 1, max_length = 200, example = "order gear*")]
+    q: Option<String>,
 }
+
+const _: () = assert!(SEARCH_CHARS_MAX == 200, "the document says so");
 
 /// A page of messages of both directions, newest first.
 #[utoipa::path(
@@ -53,8 +76,9 @@ struct MessageQuery {
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("messages", &params)?;
-    let rows = store.list_messages(filter(&params)?, window.page()).await?;
-    Ok(window.answer::<_, MessageView>(&request, &params, rows, |row| row.id.0))
+    let filter = MessageFilter { words: words(&params, &store).await?, ..filter(&params)? };
+    let found = store.list_messages(filter, window.page()).await?;
+    Ok(window.answer::<_, MessageView>(&request, &params, found, |row| row.position))
 }
 
 /// One message, with how far it has come and the attempts that failed.
@@ -80,27 +104,39 @@ pub(super) async fn find(store: &Store, id: &str) -> Result<StoredMessage, Probl
 }
 
 fn filter(params: &Params) -> Result<MessageFilter, Problem> {
-    let mut filter = MessageFilter {
-        conversation: params
-            .parsed("conversation", "the id of a conversation (`cnv_…`)", |id| id.parse().ok())?,
-        phone_number_id: params.get("phone_number_id").map(str::to_owned),
+    Ok(MessageFilter {
+        who: params.contact()?,
+        conversation: params.conversation()?,
+        phone_number_id: params.text("phone_number_id"),
         direction: params.parsed("direction", "`in` or `out`", |text| {
             matches!(text, "in" | "out").then(|| text.to_owned())
         })?,
-        kind: params.get("type").map(str::to_owned),
-        status: params.parsed("status", &format!("one of `{}`", statuses()), Status::parse)?,
-        ..MessageFilter::default()
-    };
-    let contact =
-        params.parsed("contact", "a contact's id (`con_…`), a phone number or a user id", |text| {
-            let id = text.parse().ok();
-            let person = if is_user_id(text) { Some(text.to_owned()) } else { phone_digits(text) };
-            (id.is_some() || person.is_some()).then_some((id, person))
-        })?;
-    (filter.contact, filter.person) = contact.unwrap_or_default();
-    Ok(filter)
+        kinds: params.list("type", "a type such as `text` or `image`", |kind| {
+            (!kind.is_empty()).then(|| kind.to_owned())
+        })?,
+        statuses: params.list("status", &format!("one of `{}`", statuses()), Status::parse)?,
+        times: params.times()?,
+        words: None,
+    })
+}
+
+/// The words that `q` asks for.
+async fn words(params: &Params, store: &Store) -> Result<Option<Sought>, Problem> {
+    let Some(text) = params.get("q") else { return Ok(None) };
+    let wrong = |why: String| Problem::parameter("q", format!("`q` cannot be searched for: {why}"));
+    let search = Search::parse(text).map_err(|invalid| wrong(invalid.to_string()))?;
+    match store.look_for(search).await? {
+        Sighting::Sought(sought) => Ok(Some(sought)),
+        Sighting::TooMany(start) => Err(wrong(format!(
+            "more than {WORDS_OF_BEGINNING_MAX} different words begin with `{start}`; write more of it"
+        ))),
+    }
 }
 
 fn statuses() -> String {
-    Status::ALL.map(Status::as_str).join("`, `")
+    let mut names: Vec<&str> = Status::ALL.map(Status::as_str).into();
+    // Two of them are shown as `failed`.
+    names.sort_unstable();
+    names.dedup();
+    names.join("`, `")
 }

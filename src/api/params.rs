@@ -2,9 +2,17 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use jiff::Timestamp;
 use reqwest::Url;
 
 use super::problem::Problem;
+use crate::clock::Millis;
+use crate::domain::contact::{is_user_id, phone_digits};
+use crate::domain::ids::ConversationId;
+use crate::store::read::{Times, Who};
+
+/// Values of one parameter, at the most.
+const LIST_MAX: usize = 20;
 
 /// The query parameters of one request.
 #[derive(Debug)]
@@ -16,7 +24,7 @@ impl Params {
         Self::parse(request.query_string(), known)
     }
 
-    fn parse(query: &str, known: &[&str]) -> Result<Self, Problem> {
+    pub(super) fn parse(query: &str, known: &[&str]) -> Result<Self, Problem> {
         // Pairs of text can always be read; what is no valid encoding is read as it stands.
         let pairs =
             Query::<Vec<(String, String)>>::from_query(query).map(Query::into_inner).unwrap_or_default();
@@ -52,6 +60,62 @@ impl Params {
         let Some(value) = self.get(name) else { return Ok(None) };
         let wrong = || Problem::parameter(name, format!("`{name}` has to be {wanted}"));
         read(value).map(Some).ok_or_else(wrong)
+    }
+
+    /// The values of `name`, which stand with commas between them, each as `read` understands it; none when it is not there.
+    pub(super) fn list<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Problem> {
+        let wanted = format!("{wanted}, or up to {LIST_MAX} of these with commas between them");
+        let values = self.parsed(name, &wanted, |text| {
+            let values: Option<Vec<T>> = text.split(',').map(|value| read(value.trim())).collect();
+            values.filter(|values| values.len() <= LIST_MAX)
+        })?;
+        Ok(values.unwrap_or_default())
+    }
+
+    /// The value of `name` as a time.
+    pub(super) fn time(&self, name: &str) -> Result<Option<Millis>, Problem> {
+        let wanted = "a time such as 2027-01-31T18:00:00Z (a `+` in it is written %2B)";
+        self.parsed(name, wanted, |text| text.parse().ok().map(Timestamp::as_millisecond))
+    }
+
+    /// `since` and `until`.
+    pub(super) fn times(&self) -> Result<Times, Problem> {
+        let times = Times { since: self.time("since")?, until: self.time("until")? };
+        match times {
+            Times { since: Some(since), until: Some(until) } if since >= until => {
+                Err(Problem::parameter("until", "`until` has to be later than `since`".to_owned()))
+            }
+            times => Ok(times),
+        }
+    }
+
+    /// The value of `name` as yes or no.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        self.parsed(name, "`true` or `false`", |text| text.parse().ok())
+    }
+
+    /// Whom `contact` means.
+    pub(super) fn contact(&self) -> Result<Option<Who>, Problem> {
+        self.parsed("contact", "a contact's id (`con_…`), a phone number or a user id", |text| {
+            let id = text.parse().ok().map(Who::Contact);
+            let user = || is_user_id(text).then(|| Who::Alias(text.to_owned()));
+            id.or_else(user).or_else(|| phone_digits(text).map(Who::Alias))
+        })
+    }
+
+    /// Which conversation `conversation` means.
+    pub(super) fn conversation(&self) -> Result<Option<ConversationId>, Problem> {
+        self.parsed("conversation", "the id of a conversation (`cnv_…`)", |id| id.parse().ok())
+    }
+
+    /// The value of `name` as it stands.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
     }
 
     /// `path` with these parameters, but with this `cursor`.

@@ -99,20 +99,19 @@ struct ManyRequest {
     responses((status = 200, description = "The page.", body = Paged<QueuedView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let known = ["state", "phone_number_id", "conversation", "code", "limit", "cursor"];
+    let known = ["state", "phone_number_id", "conversation", "code", "order", "limit", "cursor"];
     let params = Params::of(&request, &known)?;
     let window = Window::of("queue", &params)?;
     let states = QueueState::ALL.map(QueueState::as_str).join("`, `");
     let filter = QueueFilter {
         state: params.parsed("state", &format!("one of `{states}`"), QueueState::parse)?,
-        phone_number_id: params.get("phone_number_id").map(str::to_owned),
-        conversation: params
-            .parsed("conversation", "the id of a conversation (`cnv_…`)", |id| id.parse().ok())?,
+        phone_number_id: params.text("phone_number_id"),
+        conversation: params.conversation()?,
         code: params
             .parsed("code", "an error code: Meta's, or one of ours below zero", |text| text.parse().ok())?,
     };
-    let rows = store.list_queue(filter, window.page()).await?;
-    Ok(window.answer::<_, QueuedView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_queue(filter, window.page()).await?;
+    Ok(window.answer::<_, QueuedView>(&request, &params, found, |row| row.id.0))
 }
 
 /// Sends a failed message again, as a new one in its place.
@@ -250,10 +249,8 @@ async fn wanted(
     };
     let limit = limit(&mut fields)?;
     fields.finish()?;
-    let mut rows = store.list_queue(filter, Page { before: None, limit: limit as u64 + 1 }).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    Ok((rows.into_iter().map(|row| row.id).collect(), more))
+    let found = store.list_queue(filter, Page::newest(limit as u64)).await?;
+    Ok((found.rows.into_iter().map(|row| row.id).collect(), found.rest.is_some()))
 }
 
 fn limit(fields: &mut Fields) -> Result<usize, Problem> {

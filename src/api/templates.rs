@@ -104,15 +104,15 @@ impl From<StoredTemplate> for TemplateView {
     responses((status = 200, description = "The page.", body = Paged<TemplateView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["name", "language", "status", "limit", "cursor"])?;
+    let params = Params::of(&request, &["name", "language", "status", "order", "limit", "cursor"])?;
     let window = Window::of("templates", &params)?;
     let filter = TemplateFilter {
-        name: params.get("name").map(str::to_owned),
-        language: params.get("language").map(str::to_owned),
+        name: params.text("name"),
+        language: params.text("language"),
         status: params.get("status").map(Status::of),
     };
-    let rows = store.list_templates(filter, window.page()).await?;
-    Ok(window.answer::<_, TemplateView>(&request, &params, rows, |row| row.id.0))
+    let found = store.list_templates(filter, window.page()).await?;
+    Ok(window.answer::<_, TemplateView>(&request, &params, found, |row| row.id.0))
 }
 
 /// One template, with what a message has to fill in.

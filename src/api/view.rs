@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -18,7 +18,9 @@ use crate::domain::contact::Identity;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::meta::failure::cause;
-use crate::store::read::{QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredMessage};
+use crate::store::read::{
+    QueuedMessage, StoredAttempt, StoredContact, StoredConversation, StoredMessage, StoredSession,
+};
 use crate::store::{MediaState, StoredMedia};
 
 /// A time as clients see it.
@@ -406,6 +408,51 @@ impl From<StoredConversation> for ConversationView {
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
         }
+    }
+}
+
+/// One conversation, with what its flow remembers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConversationWithSession {
+    #[serde(flatten)]
+    conversation: ConversationView,
+    session: SessionView,
+}
+
+/// What a flow remembers of a conversation.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+struct SessionView {
+    /// The flow that it is pinned to; `null` before its first turn.
+    flow: Option<FlowView>,
+    /// By name.
+    #[schema(value_type = Object)]
+    variables: Value,
+    /// How many inputs in a row were not understood.
+    misses: u64,
+    /// When the flow goes on although the person is silent.
+    waits_until: Option<Time>,
+}
+
+/// A flow that a conversation is pinned to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Flow)]
+struct FlowView {
+    hash: String,
+    #[schema(examples("factory"))]
+    name: Option<String>,
+}
+
+impl ConversationWithSession {
+    pub(super) fn new(conversation: StoredConversation, session: Option<StoredSession>) -> Self {
+        let snapshot = session.as_ref().and_then(|session| session.snapshot.clone()).unwrap_or_default();
+        let variables = snapshot.get("vars").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        let misses = snapshot.get("misses").and_then(Value::as_u64).unwrap_or(0);
+        let waits_until = session.as_ref().and_then(|session| session.waits_until).map(Time);
+        let flow = session.filter(|session| !session.flow_hash.is_empty());
+        let flow = flow.map(|session| FlowView { hash: session.flow_hash, name: session.flow_name });
+        let session = SessionView { flow, variables, misses, waits_until };
+        Self { conversation: conversation.into(), session }
     }
 }
 

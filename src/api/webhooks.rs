@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::named;
 use super::openapi::words::{ConversationIdText, EventIdText, EventStateText};
@@ -15,10 +15,20 @@ use super::problem::Problem;
 use super::view::Time;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::store::Store;
-use crate::store::read::{Page, StoredEvent};
+use crate::store::read::{EVENT_STATES, EventFilter, StoredEvent};
 
-/// The states of an event.
-pub(super) const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
+const PARAMS: [&str; 10] = [
+    "state",
+    "type",
+    "conversation",
+    "phone_number_id",
+    "reason",
+    "since",
+    "until",
+    "order",
+    "limit",
+    "cursor",
+];
 
 /// A quarantined event that waits for its turn again.
 #[derive(Serialize, ToSchema)]
@@ -80,27 +90,63 @@ struct EventWithPayload {
 
 impl From<StoredEvent> for EventWithPayload {
     fn from(mut row: StoredEvent) -> Self {
-        let text = std::mem::take(&mut row.payload);
+        let text = row.payload.take().unwrap_or_default();
         let payload = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Self { event: row.into(), payload }
     }
+}
+
+/// Which events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the document; parameters are read one by one")]
+struct EventQuery {
+    /// In this state.
+    #[param(value_type = Option<EventStateText>)]
+    state: Option<String>,
+    /// Of this kind: `message`, `status`, `command`, `timer`, or a field of Meta's.
+    #[param(min_length = 1, example = "message")]
+    r#type: Option<String>,
+    /// Of this conversation.
+    #[param(value_type = Option<ConversationIdText>)]
+    conversation: Option<String>,
+    /// Of this number of ours.
+    #[param(min_length = 1)]
+    phone_number_id: Option<String>,
+    /// With these words in the reason, in capitals or not.
+    #[param(min_length = 1, example = "panicked")]
+    reason: Option<String>,
+    /// Accepted at this time or later.
+    #[param(value_type = Option<Time>)]
+    since: Option<String>,
+    /// Accepted before this time.
+    #[param(value_type = Option<Time>)]
+    until: Option<String>,
 }
 
 /// A page of accepted events of every kind, newest first.
 #[utoipa::path(
     get,
     path = "/api/whatsapp/webhooks",
-    params(("state" = Option<EventStateText>, Query, description = "In this state."), PageQuery),
+    params(EventQuery, PageQuery),
     responses((status = 200, description = "The page.", body = Paged<EventView>))
 )]
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["state", "limit", "cursor"])?;
+    let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("webhooks", &params)?;
-    let state = params.parsed("state", &format!("one of `{}`", STATES.join("`, `")), |text| {
-        STATES.contains(&text).then(|| text.to_owned())
-    })?;
-    let rows = store.list_events(state, window.page()).await?;
-    Ok(window.answer::<_, EventView>(&request, &params, rows, |row| row.id.0))
+    let states = EVENT_STATES.join("`, `");
+    let filter = EventFilter {
+        state: params.parsed("state", &format!("one of `{states}`"), |text| {
+            EVENT_STATES.contains(&text).then(|| text.to_owned())
+        })?,
+        kind: params.text("type"),
+        conversation: params.conversation()?,
+        phone_number_id: params.text("phone_number_id"),
+        reason: params.text("reason"),
+        times: params.times()?,
+    };
+    let found = store.list_events(filter, window.page()).await?;
+    Ok(window.answer::<_, EventView>(&request, &params, found, |row| row.id.0))
 }
 
 /// One event, with its payload as it came.
@@ -146,11 +192,5 @@ pub(super) async fn retry(
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {
-    let read = async |id: EventId| {
-        // The first row at or below the id is the event, or there is none with that id.
-        let page = Page { before: Some(id.0.saturating_add(1)), limit: 1 };
-        let row = store.list_events(None, page).await?.into_iter().next();
-        Ok(row.filter(|row| row.id == id))
-    };
-    named::find("event", id, read).await
+    named::find("event", id, async |id| store.find_event_by_id(id).await).await
 }

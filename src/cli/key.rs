@@ -15,7 +15,7 @@ use crate::clock::{Clock, Ids, Millis, duration_ms};
 use crate::config::Config;
 use crate::domain::access::{NewKey, Scopes};
 use crate::domain::ids::KeyId;
-use crate::store::read::Page;
+use crate::store::read::{Page, Place};
 use crate::store::{Actor, Deed, Outcome, Store, StoredKey};
 use crate::telemetry::Metrics;
 
@@ -111,14 +111,13 @@ async fn revoke(store: &Store, id: KeyId) -> anyhow::Result<()> {
 async fn list(store: &Store) -> anyhow::Result<()> {
     let now = store.clock().now();
     let mut lines = vec![columns(["ID", "NAME", "SCOPES", "STATE", "LAST USED", "RATE"].map(str::to_owned))];
-    let mut before = None;
-    loop {
-        let keys = store.list_keys(Page { before, limit: PAGE }).await?;
-        let Some(last) = keys.last() else { break };
-        before = Some(last.id.0);
-        for key in keys {
-            lines.push(line(&key, now)?);
+    let mut place = Some(Place::Start);
+    while let Some(from) = place {
+        let found = store.list_keys(Page { place: from, ..Page::newest(PAGE) }).await?;
+        for key in &found.rows {
+            lines.push(line(key, now)?);
         }
+        place = found.rest.map(Place::After);
     }
     say(&lines.join("\n"));
     Ok(())

@@ -14,5 +14,6 @@ pub mod ids;
 pub mod inbound;
 pub mod leaving;
 pub mod outbound;
+pub mod search;
 pub mod template;
 pub mod window;

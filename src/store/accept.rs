@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
 
+use crate::domain::consent::Change;
+use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::store::activity::{self, Wrote};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
@@ -37,6 +40,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     let mut messages = Vec::new();
     let mut files = Vec::new();
     let mut news = Vec::new();
+    let mut open = Vec::new();
     let mut wrote = Vec::new();
     let mut preferences = Vec::new();
     let mut of_templates = Vec::new();
@@ -60,8 +64,10 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }
                     if message.content.opens_window() {
-                        wrote.push(line.conversation.0);
+                        open.push(line.conversation.0);
                     }
+                    let (conversation, contact) = (line.conversation.0, line.contact.0);
+                    wrote.push(Wrote { conversation, contact, phone_number_id });
                     scope.tally.add(phone_number_id, "in", 1);
                     scope.tally.add(phone_number_id, &format!("in:{}", message.content.kind()), 1);
                 }
@@ -95,14 +101,10 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
     }
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
-    for (identity, change) in preferences {
-        if !consent::told(scope, identity, change).await? {
-            tracing::warn!(
-                "Meta told the preference of a person whom nobody knows; it is kept with its event"
-            );
-        }
-    }
-    gate::release(scope, &wrote).await?;
+    prefer(scope, preferences).await?;
+    gate::release(scope, &open).await?;
+    activity::count(scope, &wrote).await?;
+    scope.after.said |= !messages.is_empty();
     template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
     if !heard.is_empty() {
@@ -117,6 +119,18 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
 
     let mut rest = accepted.into_iter();
     Ok(jobs.iter().map(|job| rest.by_ref().take(job.len()).collect()).collect())
+}
+
+/// Takes in what people told Meta that they want.
+async fn prefer(scope: &Scope<'_>, preferences: Vec<(&Identity, Change)>) -> Result<(), DbErr> {
+    for (identity, change) in preferences {
+        if !consent::told(scope, identity, change).await? {
+            tracing::warn!(
+                "Meta told the preference of a person whom nobody knows; it is kept with its event"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Finds or begins the line of each event. What an event reveals of who is who holds for those before it as well.
@@ -333,5 +347,7 @@ fn message_row(
         failed_at: Set(None),
         resend_of: Set(None),
         resent_as: Set(None),
+        // The id is given within the transaction that commits it.
+        position: Set(event),
     }
 }

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{DbErr, EntityTrait, Set};
 
-use super::read::{Page, page};
+use super::read::Times;
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, DeedId, EventId, KeyId};
 use crate::store::batch::{Reply, Scope};
@@ -161,10 +161,8 @@ pub struct DeedFilter {
     pub target: Option<String>,
     /// With this outcome.
     pub outcome: Option<Outcome>,
-    /// Not before.
-    pub since: Option<Millis>,
-    /// Before.
-    pub until: Option<Millis>,
+    /// From when until when.
+    pub times: Times,
 }
 
 impl Store {
@@ -180,37 +178,6 @@ impl Store {
     /// When the database refuses.
     pub async fn note(&self, deed: Arc<Deed>, outcome: Outcome, reason: Option<String>) -> Result<(), Error> {
         self.ask(Request::Note(Note { deed, outcome, reason })).await.map(drop)
-    }
-
-    /// A page of the audit log, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn list_deeds(&self, filter: DeedFilter, page: Page) -> Result<Vec<StoredDeed>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(audit::Entity::find(), audit::Column::Id, page);
-            for (column, wanted) in [
-                (audit::Column::Actor, filter.actor),
-                (audit::Column::Action, filter.action),
-                (audit::Column::Target, filter.target),
-                (audit::Column::Outcome, filter.outcome.map(|outcome| outcome.as_str().to_owned())),
-            ] {
-                if let Some(wanted) = wanted {
-                    select = select.filter(column.eq(wanted));
-                }
-            }
-            if let Some(key) = filter.key {
-                select = select.filter(audit::Column::KeyId.eq(key.0));
-            }
-            if let Some(since) = filter.since {
-                select = select.filter(audit::Column::At.gte(since));
-            }
-            if let Some(until) = filter.until {
-                select = select.filter(audit::Column::At.lt(until));
-            }
-            Ok(select.all(&db).await?.into_iter().map(stored).collect())
-        })
-        .await
     }
 }
 
@@ -287,7 +254,7 @@ fn row(
     }
 }
 
-fn stored(row: audit::Model) -> StoredDeed {
+pub(super) fn stored(row: audit::Model) -> StoredDeed {
     StoredDeed {
         id: DeedId(row.id),
         at: row.at,

@@ -26,6 +26,8 @@ pub(crate) struct Aftermath {
     /// Conversations for which none is held any more.
     pub(crate) released: Vec<i64>,
     pub(crate) learnt: Vec<Learnt>,
+    /// Whether messages were written.
+    pub(crate) said: bool,
     pub(crate) notes: Vec<Note>,
     /// What is in the audit log now.
     pub(crate) deeds: Vec<Arc<Deed>>,

@@ -15,6 +15,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 256;
 /// Write-ahead log pages after which SQLite checkpoints (its own default).
 const CHECKPOINT_PAGES: &str = "1000";
+/// Connections for lists, searches and statistics.
+const LIST_CONNECTIONS: u32 = 2;
 /// Connections for the queries of flows.
 const FLOW_CONNECTIONS: u32 = 2;
 /// How long a PostgreSQL statement may wait for a row that somebody else has locked: a flow may write to tables that others
@@ -29,6 +31,8 @@ const CACHE_KIB: &str = "-16384";
 pub(crate) struct Connections {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
+    /// For lists, searches and statistics: a slow one holds up others of its kind and nothing else.
+    pub(crate) lists: DatabaseConnection,
     /// For the queries of flows: a slow one holds up other flows' queries and nothing else.
     pub(crate) flows: DatabaseConnection,
 }
@@ -38,6 +42,7 @@ enum Role {
     Migrator,
     Writer,
     Reader,
+    List,
     Flow,
 }
 
@@ -46,8 +51,9 @@ pub(crate) async fn open(url: &str, readers: u32) -> Result<Connections, Error> 
     let writer = Database::connect(options(url, Role::Writer, 1)).await?;
     assert_durable(&writer).await?;
     let readers = Database::connect(options(url, Role::Reader, readers.max(1))).await?;
+    let lists = Database::connect(options(url, Role::List, LIST_CONNECTIONS)).await?;
     let flows = Database::connect(options(url, Role::Flow, FLOW_CONNECTIONS)).await?;
-    Ok(Connections { writer, readers, flows })
+    Ok(Connections { writer, readers, lists, flows })
 }
 
 /// Opens one connection for migrations, which may take their time.
@@ -88,6 +94,12 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
             Role::Migrator => &[],
             Role::Writer => &[("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)],
             Role::Reader => &[("default_transaction_read_only", "on")],
+            // How a list is best walked depends on what is asked for: how frequent a word is, how far back a page.
+            Role::List => &[
+                ("default_transaction_read_only", "on"),
+                ("statement_timeout", STATEMENT_TIMEOUT),
+                ("plan_cache_mode", "force_custom_plan"),
+            ],
             Role::Flow => {
                 &[("default_transaction_read_only", "on"), ("statement_timeout", STATEMENT_TIMEOUT)]
             }
@@ -102,14 +114,11 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
 /// Lets go of a connection that cannot write, so that the next one is a new one: where its file could only be read when it was
 /// opened, SQLite can only read for as long as it is open.
 pub(crate) async fn renew(db: &DatabaseConnection) {
-    match db.get_database_backend() {
-        DbBackend::Sqlite => {
-            if let Ok(connection) = db.get_sqlite_connection_pool().acquire().await {
-                let _ = connection.close().await;
-            }
-        }
-        // The server tells whether it can be written to at each statement.
-        _ => {}
+    // PostgreSQL tells at each statement whether it can be written to.
+    if db.get_database_backend() == DbBackend::Sqlite
+        && let Ok(connection) = db.get_sqlite_connection_pool().acquire().await
+    {
+        let _ = connection.close().await;
     }
 }
 

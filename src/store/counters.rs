@@ -1,33 +1,77 @@
-//! Counts that the API shows, kept by the transaction that changes what they count: per number of ours, for all time
-//! (hour 0) and by hour. A batch adds up first and writes each count once.
+//! Counts that the API shows, kept by the transaction that changes what they count: per number of ours, for all time (hour
+//! 0), by hour, and by day, so that a year is read from few rows. Hours and days are those of UTC. A batch adds up first and
+//! writes each count once.
+//!
+//! What a message counts for is counted in the hour in which it was stored, whenever that becomes known: the hour of a
+//! message sent on Monday and read on Tuesday says of one more that it was read, and of one fewer that it was delivered. So
+//! every count can be had again from the rows themselves.
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, Value};
 
-use crate::clock::{HOUR, Millis};
+use crate::clock::{DAY, HOUR, Millis};
 use crate::store::bulk;
 
 /// Counts the batches of which something follows outside of the database. By it, a batch whose commit was not answered is
 /// found again.
 const BATCHES: &str = "batches";
 
+/// What a count is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Span {
+    /// All time.
+    All,
+    /// The hour that begins then.
+    Hour(Millis),
+    /// The day that begins then.
+    Day(Millis),
+}
+
+impl Span {
+    /// The hour of this time.
+    pub(crate) fn hour_of(at: Millis) -> Self {
+        Self::Hour(at - at.rem_euclid(HOUR))
+    }
+
+    /// The day of this time.
+    pub(crate) fn day_of(at: Millis) -> Self {
+        Self::Day(at - at.rem_euclid(DAY))
+    }
+}
+
 /// What a batch adds.
-#[derive(Default)]
 pub(crate) struct Tally {
-    counts: BTreeMap<(String, String), i64>,
-    is_batch: bool,
+    now: Millis,
+    counts: BTreeMap<(Span, String, String), i64>,
 }
 
 impl Tally {
-    /// Counts the batch itself.
-    pub(crate) fn add_batch(&mut self) {
-        self.is_batch = true;
+    /// Nothing yet, at this time.
+    pub(crate) fn at(now: Millis) -> Self {
+        Self { now, counts: BTreeMap::new() }
     }
 
-    /// Adds `by` to the count `name` of this number.
+    /// Adds `by` to the count `name` of this number, now.
     pub(crate) fn add(&mut self, phone_number_id: &str, name: &str, by: i64) {
-        *self.counts.entry((phone_number_id.to_owned(), name.to_owned())).or_default() += by;
+        self.add_of(self.now, phone_number_id, name, by);
+    }
+
+    /// Adds `by` to the count `name` of this number, for something that was stored at `at`.
+    pub(crate) fn add_of(&mut self, at: Millis, phone_number_id: &str, name: &str, by: i64) {
+        for span in [Span::All, Span::hour_of(at), Span::day_of(at)] {
+            self.add_to(span, phone_number_id, name, by);
+        }
+    }
+
+    /// Adds `by` to the count `name` of this number for `span` alone.
+    pub(crate) fn add_to(&mut self, span: Span, phone_number_id: &str, name: &str, by: i64) {
+        *self.counts.entry((span, phone_number_id.to_owned(), name.to_owned())).or_default() += by;
+    }
+
+    /// Counts the batch itself.
+    pub(crate) fn add_batch(&mut self) {
+        self.add_to(Span::All, "", BATCHES, 1);
     }
 
     /// A response time goes into its bucket, so that percentiles can be read off counts.
@@ -35,29 +79,22 @@ impl Tally {
         self.add(phone_number_id, &format!("response:{}", response_bucket(response_ms)), 1);
     }
 
-    pub(crate) async fn write(
-        &mut self,
-        tx: &sea_orm::DatabaseTransaction,
-        now: Millis,
-    ) -> Result<(), DbErr> {
-        let hour = now - now.rem_euclid(HOUR);
-        let mut rows = Vec::with_capacity(self.counts.len() * 2 + 1);
-        if self.is_batch {
-            rows.push(vec![Value::from(""), 0i64.into(), BATCHES.into(), 1i64.into()]);
-        }
-        for ((number, name), by) in &self.counts {
-            for at in [0, hour] {
-                rows.push(vec![
-                    Value::from(number.clone()),
-                    Value::from(at),
-                    Value::from(name.clone()),
-                    Value::from(*by),
-                ]);
-            }
+    pub(crate) async fn write(self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let mut counts = Vec::with_capacity(self.counts.len());
+        let mut days = Vec::with_capacity(self.counts.len() / 3);
+        for ((span, number, name), by) in self.counts.into_iter().filter(|(_, by)| *by != 0) {
+            let (rows, begins_at) = match span {
+                Span::All => (&mut counts, 0),
+                Span::Hour(at) => (&mut counts, at),
+                Span::Day(at) => (&mut days, at),
+            };
+            rows.push(vec![Value::from(number), begins_at.into(), name.into(), by.into()]);
         }
         let add =
             "on conflict (hour, phone_number_id, name) do update set value = counter.value + excluded.value";
-        bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], rows, add).await
+        bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], counts, add).await?;
+        let add = "on conflict (day, phone_number_id, name) do update set value = counter_day.value + excluded.value";
+        bulk::insert(tx, "counter_day", &["phone_number_id", "day", "name", "value"], days, add).await
     }
 }
 
@@ -74,8 +111,9 @@ pub(crate) async fn batches(db: &DatabaseConnection) -> Result<i64, DbErr> {
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
 
 /// The bucket of a response time.
+#[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a bucket number is small")]
-fn response_bucket(response_ms: Millis) -> i64 {
+pub fn response_bucket(response_ms: Millis) -> i64 {
     (BUCKETS_PER_DOUBLING * (response_ms.max(0) as f64 + 1.0).log2()).ceil() as i64
 }
 

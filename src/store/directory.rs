@@ -8,6 +8,7 @@ use lru::LruCache;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 
+use crate::clock::Millis;
 use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
@@ -15,6 +16,7 @@ use crate::domain::ids::{ContactId, ConversationId};
 use crate::store::batch::Scope;
 use crate::store::entity::{alias, contact, session, webhook};
 use crate::store::merge::Moved;
+use crate::store::read::name_key;
 use crate::store::{Session, bulk, identity, text};
 
 /// The person in a conversation and the number of ours that it is with.
@@ -26,6 +28,8 @@ pub(crate) struct Directory {
     people: LruCache<String, i64>,
     /// From a line to the conversation.
     lines: LruCache<Line, i64>,
+    /// From a conversation to the hour in which its person last wrote.
+    active: LruCache<i64, Millis>,
 }
 
 /// Something to remember, or to forget, once it is committed.
@@ -34,12 +38,18 @@ pub(crate) enum Learnt {
     Line(Line, i64),
     NoAlias(String),
     NoLine(Line),
+    /// The hour in which the person in this conversation wrote.
+    Active(i64, Millis),
 }
 
 impl Directory {
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
-        Self { people: LruCache::new(capacity), lines: LruCache::new(capacity) }
+        Self {
+            people: LruCache::new(capacity),
+            lines: LruCache::new(capacity),
+            active: LruCache::new(capacity),
+        }
     }
 
     pub(crate) fn learn(&mut self, learnt: Vec<Learnt>) {
@@ -49,8 +59,14 @@ impl Directory {
                 Learnt::Line(line, conversation) => _ = self.lines.put(line, conversation),
                 Learnt::NoAlias(alias) => _ = self.people.pop(&alias),
                 Learnt::NoLine(line) => _ = self.lines.pop(&line),
+                Learnt::Active(conversation, hour) => _ = self.active.put(conversation, hour),
             }
         }
+    }
+
+    /// Whether it is known that the person in this conversation has written in `hour`, which began then.
+    pub(crate) fn is_active(&mut self, conversation: i64, hour: Millis) -> bool {
+        self.active.get(&conversation).is_some_and(|known| *known >= hour)
     }
 }
 
@@ -356,6 +372,7 @@ impl Lookup {
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
             merged_into: Set(None),
+            name_key: Set(person.told.now.name.as_deref().map(name_key)),
         });
         id
     }
@@ -384,6 +401,7 @@ impl Lookup {
             created_at: Set(scope.now),
             updated_at: Set(scope.now),
             merged_into: Set(None),
+            active_at: Set(None),
         });
         scope.tally.add(number, "conversations", 1);
         Session {

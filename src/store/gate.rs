@@ -20,7 +20,7 @@ use crate::store::batch::Scope;
 use crate::store::consent::opted_out;
 use crate::store::entity::{message, queue as queue_row};
 use crate::store::identity::execute;
-use crate::store::{Attempted, Claim, Hint, bulk, queue, recovery, statuses, text};
+use crate::store::{Attempted, Claim, Hint, bulk, queue, recovery, search, statuses, text};
 
 /// A row of the queue that asks to leave, with what is known of its person.
 struct Asking {
@@ -138,7 +138,7 @@ pub(crate) async fn newest_inbound(
         .filter(message::Column::ConversationId.eq(conversation))
         .filter(message::Column::Direction.eq("in"))
         .filter(message::Column::Kind.is_not_in(Content::WINDOWLESS))
-        .order_by_desc(message::Column::Id)
+        .order_by_desc(message::Column::Position)
         .limit(1)
         .into_tuple()
         .one(db)
@@ -148,14 +148,22 @@ pub(crate) async fn newest_inbound(
 
 /// From here on the message is this template.
 async fn replace(scope: &mut Scope<'_>, asking: &Asking, template: &Message) -> Result<(), DbErr> {
-    let before: Option<String> = message::Entity::find_by_id(asking.id)
+    let before: Option<(String, Option<String>, Millis, i64)> = message::Entity::find_by_id(asking.id)
         .select_only()
-        .column(message::Column::Kind)
+        .columns([
+            message::Column::Kind,
+            message::Column::Body,
+            message::Column::CreatedAt,
+            message::Column::Position,
+        ])
         .into_tuple()
         .one(scope.tx)
         .await?;
-    for (kind, by) in before.iter().map(|kind| (kind.as_str(), -1)).chain([(template.kind(), 1)]) {
-        scope.tally.add(&asking.number, &format!("out:{kind}"), by);
+    if let Some((kind, body, created_at, position)) = before {
+        for (kind, by) in [(kind.as_str(), -1), (template.kind(), 1)] {
+            scope.tally.add_of(created_at, &asking.number, &format!("out:{kind}"), by);
+        }
+        search::reworded(scope, position, body.as_deref().unwrap_or_default(), template.body()).await?;
     }
     let content = serde_json::to_string(template).map_err(|error| DbErr::Json(error.to_string()))?;
     let said = "update message set kind = $1, body = $2, content = $3 where id = $4";

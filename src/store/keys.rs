@@ -1,9 +1,8 @@
 //! API keys. A key is made here, handed out once and forgotten: what is kept is its hash.
 
-use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, Set};
 use uuid::Uuid;
 
-use super::read::{Page, page};
 use crate::clock::Millis;
 use crate::domain::access::{KEY_PREFIX, KeyHash, NewKey, Scopes};
 use crate::domain::ids::KeyId;
@@ -44,18 +43,6 @@ pub(crate) enum KeyWrite {
 }
 
 impl Store {
-    /// A page of keys, newest first, with those that are revoked.
-    ///
-    /// # Errors
-    /// When the database cannot be read, or a row does not read back.
-    pub async fn list_keys(&self, page: Page) -> Result<Vec<StoredKey>, Error> {
-        self.read(move |db| async move {
-            let rows = page!(api_key::Entity::find(), api_key::Column::Id, page).all(&db).await?;
-            rows.into_iter().map(stored).collect()
-        })
-        .await
-    }
-
     /// A key by its id.
     ///
     /// # Errors
@@ -170,7 +157,7 @@ async fn update(
     Ok(written.rows_affected > 0)
 }
 
-fn stored(row: api_key::Model) -> Result<StoredKey, Error> {
+pub(super) fn stored(row: api_key::Model) -> Result<StoredKey, Error> {
     let corrupt =
         |what: &str| Error::Corrupt { what: "key", id: row.id, reason: format!("its {what} is none") };
     Ok(StoredKey {

@@ -8,7 +8,6 @@ use sea_orm::{
     ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
-use super::read::{Page, page};
 use crate::clock::Millis;
 use crate::domain::ids::MediaId;
 use crate::domain::inbound::{Media, MediaKind};
@@ -145,30 +144,6 @@ pub(crate) enum MediaWrite {
 }
 
 impl Store {
-    /// A page of files, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn list_media(&self, filter: MediaFilter, page: Page) -> Result<Vec<StoredMedia>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(media::Entity::find(), media::Column::Id, page);
-            if let Some(direction) = filter.direction {
-                select = select.filter(media::Column::Direction.eq(direction));
-            }
-            if let Some(state) = filter.state {
-                select = select.filter(media::Column::State.eq(state.as_str()));
-            }
-            if let Some(kind) = filter.kind {
-                select = select.filter(media::Column::Kind.eq(kind));
-            }
-            if let Some(sha256) = filter.sha256 {
-                select = select.filter(media::Column::Sha256.eq(sha256));
-            }
-            Ok(select.all(&db).await?.into_iter().map(stored).collect())
-        })
-        .await
-    }
-
     /// A file by its id.
     ///
     /// # Errors
@@ -462,7 +437,7 @@ async fn uploaded(scope: &Scope<'_>, upload: &Upload) -> Result<Reply, DbErr> {
     Ok(Reply::Unit)
 }
 
-fn stored(row: media::Model) -> StoredMedia {
+pub(super) fn stored(row: media::Model) -> StoredMedia {
     StoredMedia {
         id: MediaId(row.id),
         direction: row.direction,

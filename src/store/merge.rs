@@ -3,7 +3,7 @@
 //! position, which grow over all conversations, so the order of acceptance is kept. The one that is no more stays as a
 //! signpost with a new version, so that a turn which is still under way on it cannot be committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Value};
 
@@ -11,8 +11,10 @@ use crate::clock::Millis;
 use crate::domain::contact::Address;
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::store::batch::Scope;
+use crate::store::counters::Span;
 use crate::store::entity::{contact, session, webhook};
 use crate::store::identity::execute;
+use crate::store::read::name_key;
 use crate::store::recovery::event;
 use crate::store::{Dispatch, Hint, Redirected, bulk};
 
@@ -50,6 +52,8 @@ pub(crate) async fn contacts(
         .order_by_asc(session::Column::Id)
         .all(scope.tx)
         .await?;
+    let wrote = rows.iter().filter(|row| row.active_at.is_some()).map(|row| row.contact_id);
+    let wrote = wrote.collect::<BTreeSet<i64>>().len();
     let (own, theirs): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.contact_id == survivor.0);
     let mut lines: BTreeMap<String, session::Model> =
         own.into_iter().map(|row| (row.phone_number_id.clone(), row)).collect();
@@ -67,6 +71,8 @@ pub(crate) async fn contacts(
     // Counted where they began; which number that was for a contact, nobody wrote down.
     if let Some(Moved { number, .. }) = moved.first() {
         scope.tally.add(number, "contacts", -i64::try_from(losers.len()).unwrap_or(0));
+        let too_many = i64::try_from(wrote.saturating_sub(1)).unwrap_or(0);
+        scope.tally.add_to(Span::All, number, "person", -too_many);
     }
     tracing::info!(contact = %survivor, merged = losers.len(), "contacts turned out to be one person");
     Ok(moved)
@@ -85,8 +91,10 @@ async fn wishes(scope: &Scope<'_>, survivor: i64, losers: &[i64]) -> Result<(), 
         .iter()
         .filter(|person| person.marketing_opted_out_at.is_some())
         .min_by_key(|person| person.marketing_opted_out_at);
+    let name = people.iter().find_map(|person| person.name.clone());
     let values = [
-        Value::from(people.iter().find_map(|person| person.name.clone())),
+        Value::from(name.as_deref().map(name_key)),
+        name.into(),
         people.iter().find_map(|person| person.username.clone()).into(),
         silent.and_then(|person| person.opted_out_at).into(),
         silent.and_then(|person| person.opted_out_by.clone()).into(),
@@ -95,8 +103,8 @@ async fn wishes(scope: &Scope<'_>, survivor: i64, losers: &[i64]) -> Result<(), 
         people.iter().filter_map(|person| person.marketing_changed_at).max().into(),
         survivor.into(),
     ];
-    let sql = "update contact set name = $1, username = $2, opted_out_at = $3, opted_out_by = $4, \
-               marketing_opted_out_at = $5, marketing_opted_out_by = $6, marketing_changed_at = $7 where id = $8";
+    let sql = "update contact set name_key = $1, name = $2, username = $3, opted_out_at = $4, opted_out_by = $5, \
+               marketing_opted_out_at = $6, marketing_opted_out_by = $7, marketing_changed_at = $8 where id = $9";
     execute(scope, sql, values).await.map(drop)
 }
 
@@ -147,7 +155,13 @@ async fn fold(
 
     let id = to.id;
     let (from_id, number) = (from.id, from.phone_number_id.clone());
+    let from_active_at = from.active_at;
+    // They were two who had written, and are one.
+    if from_active_at.is_some() && to.active_at.is_some() {
+        scope.tally.add_to(Span::All, &number, "active", -1);
+    }
     let dialogue = if lively { from } else { to.clone() };
+    let active_at = from_active_at.max(to.active_at);
     let line = session::Model {
         flow_hash: dialogue.flow_hash,
         state: dialogue.state,
@@ -156,10 +170,11 @@ async fn fold(
         handed_off,
         handed_off_until,
         last_inbound_at,
+        active_at,
         ..to
     };
     let sql = "update session set flow_hash = $1, state = $2, snapshot = $3, timer_generation = $4, handed_off = $5, \
-               last_inbound_at = $6, updated_at = $7, handed_off_until = $8 where id = $9";
+               last_inbound_at = $6, updated_at = $7, handed_off_until = $8, active_at = $9 where id = $10";
     let values = [
         Value::from(line.flow_hash.clone()),
         line.state.clone().into(),
@@ -169,6 +184,7 @@ async fn fold(
         last_inbound_at.into(),
         scope.now.into(),
         handed_off_until.into(),
+        active_at.into(),
         id.into(),
     ];
     execute(scope, sql, values).await?;

@@ -23,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
+mod activity;
 mod audit;
 mod batch;
 mod bulk;
@@ -41,6 +42,7 @@ mod pauses;
 mod queue;
 pub mod read;
 mod recovery;
+mod search;
 mod sql;
 pub mod stage;
 mod statuses;
@@ -51,10 +53,11 @@ mod write;
 mod writer;
 
 pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
-pub use counters::response_bucket_ms;
+pub use counters::{response_bucket, response_bucket_ms};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use recovery::{Activation, DueTimer};
+pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
 pub use types::{
     Accepted, Attempted, Claim, Dispatch, Hint, Incoming, IncomingBody, KnownFlow, Outbound, Outgoing,
@@ -126,6 +129,8 @@ pub struct Store(Arc<Inner>, Option<Arc<Deed>>);
 
 struct Inner {
     readers: DatabaseConnection,
+    /// For lists: one that takes long holds up other lists and nothing else.
+    lists: DatabaseConnection,
     flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
@@ -153,6 +158,8 @@ pub(crate) struct Gauge {
     failing: AtomicBool,
     /// Whether the database does not even begin one. Changed by the writer alone.
     away: AtomicBool,
+    /// Whether there may be messages whose words are not kept yet.
+    unfollowed: AtomicBool,
 }
 
 impl Store {
@@ -192,6 +199,7 @@ impl Store {
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
+        gauge.unfollowed.store(true, Ordering::Relaxed);
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
@@ -206,6 +214,7 @@ impl Store {
         tokio::spawn(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
             readers: connections.readers,
+            lists: connections.lists,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
             stage,
@@ -218,6 +227,7 @@ impl Store {
         };
         let store = Self(Arc::new(inner), None);
         store.recount().await?;
+        tokio::spawn(search::follow(Arc::downgrade(&store.0), store.0.clock.clone()));
         Ok((store, hinted))
     }
 
@@ -300,6 +310,14 @@ impl Store {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         self.on_its_runtime(read(self.0.readers.clone())).await
+    }
+
+    async fn list<T, F>(&self, read: impl FnOnce(DatabaseConnection) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.on_its_runtime(read(self.0.lists.clone())).await
     }
 
     /// Runs a read on the runtime that the connections belong to.

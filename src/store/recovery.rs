@@ -154,6 +154,7 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
     let columns = [
         "webhook.id",
         "message.id",
+        "message.position",
         "session.id",
         "contact.id",
         "attempt.id",

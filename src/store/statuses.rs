@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Value};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
@@ -152,21 +152,23 @@ pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(
     apply(scope, &changes).await.map(drop)
 }
 
-/// The columns of a message that a change may touch.
-type Delivery = (
-    i64,
-    String,
-    i16,
-    Option<String>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-);
+/// What of a message a change may touch, and where it counts.
+#[derive(FromQueryResult)]
+struct Delivery {
+    id: i64,
+    phone_number_id: String,
+    status: i16,
+    wamid: Option<String>,
+    created_at: Millis,
+    accepted_at: Option<Millis>,
+    sent_at: Option<Millis>,
+    delivered_at: Option<Millis>,
+    read_at: Option<Millis>,
+    failed_at: Option<Millis>,
+    error_code: Option<i64>,
+    error: Option<String>,
+    pricing: Option<String>,
+}
 
 /// What came of applying changes.
 #[derive(Default)]
@@ -194,6 +196,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
                 message::Column::PhoneNumberId,
                 message::Column::Status,
                 message::Column::Wamid,
+                message::Column::CreatedAt,
                 message::Column::AcceptedAt,
                 message::Column::SentAt,
                 message::Column::DeliveredAt,
@@ -205,12 +208,12 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
             ])
             .filter(message::Column::Id.is_in(part.iter().copied()))
             .filter(message::Column::Direction.eq("out"))
-            .into_tuple()
+            .into_model()
             .all(scope.tx)
             .await?;
         for delivery in stored {
-            if let Some(changes) = by_message.remove(&delivery.0) {
-                if delivery.3.is_none() {
+            if let Some(changes) = by_message.remove(&delivery.id) {
+                if delivery.wamid.is_none() {
                     applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
                 }
                 rows.push(merged(scope, delivery, &changes));
@@ -238,63 +241,55 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     Ok(applied)
 }
 
-fn merged(scope: &mut Scope<'_>, stored: Delivery, changes: &[&Change]) -> Vec<Value> {
-    let (
-        id,
-        number,
-        stored_rank,
-        mut wamid,
-        mut accepted,
-        mut sent,
-        mut delivered,
-        mut read,
-        mut failed,
-        mut code,
-        mut error,
-        mut pricing,
-    ) = stored;
-    let before = of_rank(stored_rank);
+fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> Vec<Value> {
+    let before = of_rank(message.status);
     let mut status = before;
     let mut meta_failed = before == Status::Failed;
     for change in changes {
         status = status.merge(change.status);
-        wamid = wamid.or_else(|| change.wamid.clone());
+        message.wamid = message.wamid.or_else(|| change.wamid.clone());
         let first_time = match change.status {
-            Status::Accepted => &mut accepted,
-            Status::Sent => &mut sent,
-            Status::Delivered => &mut delivered,
-            Status::Read | Status::Played => &mut read,
-            Status::GivenUp | Status::Failed => &mut failed,
+            Status::Accepted => &mut message.accepted_at,
+            Status::Sent => &mut message.sent_at,
+            Status::Delivered => &mut message.delivered_at,
+            Status::Read | Status::Played => &mut message.read_at,
+            Status::GivenUp | Status::Failed => &mut message.failed_at,
             Status::Received | Status::Queued | Status::Ambiguous => continue,
         };
         *first_time = Some(first_time.map_or(change.at, |time| time.min(change.at)));
-        pricing = pricing.or_else(|| change.pricing.clone());
+        message.pricing = message.pricing.or_else(|| change.pricing.clone());
         // What Meta tells replaces what we made of it ourselves, whichever comes first.
         let told_by_meta = meta_failed;
         meta_failed |= change.status == Status::Failed;
         if let Some(failure) = &change.error
-            && (error.is_none() || (!told_by_meta && meta_failed))
+            && (message.error.is_none() || (!told_by_meta && meta_failed))
         {
-            code = Some(failure.code);
-            error = serde_json::to_string(failure).ok();
+            message.error_code = Some(failure.code);
+            message.error = serde_json::to_string(failure).ok();
         }
     }
+    if matches!(status, Status::Accepted | Status::Sent | Status::Delivered | Status::Read | Status::Played) {
+        // Meta has it by now, though it may tell so before our own request is answered.
+        message.accepted_at = message.accepted_at.or(Some(scope.now));
+    }
     if status != before {
-        scope.tally.add(&number, &format!("status:{}", before.as_str()), -1);
-        scope.tally.add(&number, &format!("status:{}", status.as_str()), 1);
+        for (status, by) in [(before, -1), (status, 1)] {
+            let name = format!("status:{}", status.as_str());
+            scope.tally.add_of(message.created_at, &message.phone_number_id, &name, by);
+        }
     }
     vec![
-        id.into(),
+        message.id.into(),
         rank(status).into(),
-        wamid.into(),
-        accepted.into(),
-        sent.into(),
-        delivered.into(),
-        read.into(),
-        failed.into(),
-        code.into(),
-        error.into(),
-        pricing.into(),
+        message.wamid.into(),
+        message.accepted_at.into(),
+        message.sent_at.into(),
+        message.delivered_at.into(),
+        message.read_at.into(),
+        message.failed_at.into(),
+        message.error_code.into(),
+        message.error.into(),
+        message.pricing.into(),
     ]
 }
 

@@ -3,9 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
-use super::read::{Page, page};
 use crate::clock::Millis;
 use crate::domain::ids::TemplateId;
 use crate::domain::template::{Category, Change, News, Status, Template};
@@ -56,31 +55,6 @@ pub struct TemplateList {
 }
 
 impl Store {
-    /// A page of templates, the newest known first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn list_templates(
-        &self,
-        filter: TemplateFilter,
-        page: Page,
-    ) -> Result<Vec<StoredTemplate>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(Entity::find(), Column::Id, page);
-            if let Some(name) = filter.name {
-                select = select.filter(Column::Name.eq(name));
-            }
-            if let Some(language) = filter.language {
-                select = select.filter(Column::Language.eq(language));
-            }
-            if let Some(status) = filter.status {
-                select = select.filter(Column::Status.eq(status.as_str()));
-            }
-            Ok(select.all(&db).await?.into_iter().map(stored).collect())
-        })
-        .await
-    }
-
     /// A template by its id.
     ///
     /// # Errors
@@ -259,7 +233,7 @@ fn changed(mut row: Model, news: &News, now: Millis) -> Model {
     row
 }
 
-fn stored(row: Model) -> StoredTemplate {
+pub(super) fn stored(row: Model) -> StoredTemplate {
     StoredTemplate {
         id: TemplateId(row.id),
         business_account_id: row.business_account_id,

@@ -11,6 +11,7 @@ use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
 use crate::store::identity::execute;
+use crate::store::read::name_key;
 use crate::store::statuses::rank;
 use crate::store::{
     Hint, Outbound, Outgoing, QueueState, Session, TimerChange, Turn, TurnReply, bulk, consent, sql, text,
@@ -96,9 +97,10 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
 
 async fn save_identity(scope: &Scope<'_>, session: &Session) -> Result<(), DbErr> {
     let identity = &session.identity;
-    let sql = "update contact set name = $1, username = $2, updated_at = $3 where id = $4";
-    let values: [Value; 4] = [
+    let sql = "update contact set name = $1, name_key = $2, username = $3, updated_at = $4 where id = $5";
+    let values: [Value; 5] = [
         identity.name.as_deref().map(text).into(),
+        identity.name.as_deref().map(name_key).into(),
         identity.username.as_deref().map(text).into(),
         scope.now.into(),
         session.contact.0.into(),
@@ -145,8 +147,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             // What may not leave now is judged, and its reason written down, when it is claimed.
             let claimed = std::mem::take(&mut at_once) && may_leave(scope, turn, outgoing);
             let state = if claimed { QueueState::Claimed } else { QueueState::Ready };
-            messages.push(message_row(scope, turn, outgoing));
             let position = scope.ids.next();
+            messages.push(message_row(scope, turn, outgoing, position));
             rows.push(queue_row(scope, turn, outgoing, position, state));
             outbound.push(Outbound {
                 id: outgoing.id,
@@ -177,6 +179,7 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
         queue::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
     }
     if !outbound.is_empty() {
+        scope.after.said = true;
         scope.after.hints.push(Hint::Queued(outbound));
     }
     Ok(())
@@ -207,7 +210,7 @@ async fn take_over(scope: &Scope<'_>, outgoing: &Outgoing) -> Result<bool, DbErr
     Ok(gone > 0)
 }
 
-fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::ActiveModel {
+fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing, position: i64) -> message::ActiveModel {
     let session = &turn.session;
     message::ActiveModel {
         id: Set(outgoing.id.0),
@@ -234,6 +237,7 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing) -> message::
         failed_at: Set(None),
         resend_of: Set(outgoing.resend_of.map(|id| id.0)),
         resent_as: Set(None),
+        position: Set(position),
     }
 }
 

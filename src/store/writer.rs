@@ -31,7 +31,9 @@ use crate::store::{
     Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
     TokenPause, Turn, TurnReply, WRITE_PROBE,
 };
-use crate::store::{accept, connect, consent, gate, media, pauses, queue, recovery, sql, template, turn};
+use crate::store::{
+    accept, connect, consent, gate, media, pauses, queue, recovery, search, sql, template, turn,
+};
 use crate::telemetry::Metrics;
 
 /// Something to write.
@@ -66,6 +68,8 @@ pub(crate) enum Request {
     Writes(Vec<SqlWrite>),
     /// Something about files.
     Media(MediaWrite),
+    /// Keep the words of messages that came since the last time.
+    Follow,
     /// What Meta's list of templates says.
     Templates(TemplateList),
     /// Something about API keys.
@@ -256,9 +260,10 @@ impl Writer {
         self.stage.pass(Moment::Begin(jobs.len())).await.map_err(Abort::Away)?;
         let begun = self.stage.work(self.db.begin_with_options(options)).await;
         let tx = begun.map_err(Abort::Away)?;
+        let now = self.clock.now();
         let mut scope = Scope {
             tx: &tx,
-            now: self.clock.now(),
+            now,
             ids: &self.ids,
             directory: &mut self.directory,
             open_lanes: &self.open_lanes,
@@ -267,14 +272,15 @@ impl Writer {
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             is_fenced: self.stage.is_fenced(),
             after: Aftermath::default(),
-            tally: Tally::default(),
+            tally: Tally::at(now),
         };
         let applying = Box::pin(async {
             let replies = apply(&mut scope, jobs).await?;
             if scope.after.matters() {
                 scope.tally.add_batch();
             }
-            scope.tally.write(scope.tx, scope.now).await?;
+            let tally = std::mem::replace(&mut scope.tally, Tally::at(now));
+            tally.write(scope.tx).await?;
             Ok::<_, Abort>(replies)
         });
         let applied = self.stage.work(applying).await;
@@ -356,6 +362,9 @@ impl Writer {
             self.held.remove(&conversation);
         }
         self.held.extend(after.held);
+        if after.said {
+            self.gauge.unfollowed.store(true, Ordering::Relaxed);
+        }
         match after.open_counted {
             Some(open) => self.gauge.open.store(open, Ordering::Relaxed),
             None => _ = self.gauge.open.fetch_add(after.open_delta, Ordering::Relaxed),
@@ -435,6 +444,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
                 }
             }
             Request::Media(write) => *reply = media::write(scope, write).await?,
+            Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
             Request::Templates(list) => *reply = template::keep(scope, list).await?,
             Request::Key(write) => *reply = keys::write(scope, write).await?,
             Request::Note(_) => {}

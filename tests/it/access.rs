@@ -197,7 +197,10 @@ fn the_environment_key_needs_no_database_of_keys() {
     run(async {
         let database = Database::new(crate::support::database::Engine::Sqlite).unwrap();
         let app = TestApp::start(database, Flow::factory(), |_| {}).await;
-        assert_eq!(app.get("/keys").await, (200, json!({"data": [], "next_cursor": null})));
+        assert_eq!(
+            app.get("/keys").await,
+            (200, json!({"data": [], "next_cursor": null, "prev_cursor": null}))
+        );
         assert_eq!(
             app.http
                 .get(format!("http://{}/metrics", app.app.addr()))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use switchboard::flow::Flow;
-use switchboard::store::read::Page;
+use switchboard::store::read::{ConversationFilter, Page};
 
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
@@ -127,8 +127,13 @@ on_both!(ten_thousand_events_get_one_turn_and_one_answer_each, async |database: 
     let statistics = test.app.store().statistics(None).await.unwrap();
     assert_eq!((statistics.received, statistics.sent, statistics.contacts), (10_000, 10_000, 1_000));
     assert_eq!(statistics.responses, 10_000);
-    let conversations =
-        test.app.store().list_conversations(None, Page { before: None, limit: 2_000 }).await.unwrap();
+    let conversations = test
+        .app
+        .store()
+        .list_conversations(ConversationFilter::default(), Page::newest(2_000))
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(conversations.len(), PHONES);
     assert!(conversations.iter().all(|conversation| conversation.version == 10));
     test.stop().await;

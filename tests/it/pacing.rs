@@ -343,12 +343,8 @@ on_both!(
         all_arrived(&test, &hand).await;
         let (status, unknown) = test.put("/numbers/1/token", &json!({"token": "EAA-new"})).await;
         assert_eq!((status, &unknown["field"]), (404, &json!("phone_number_id")));
-        let attempts: Vec<_> = test
-            .app
-            .store()
-            .list_messages(MessageFilter::default(), Page { before: None, limit: 1_000 })
-            .await
-            .unwrap();
+        let attempts: Vec<_> =
+            test.app.store().list_messages(MessageFilter::default(), Page::newest(1_000)).await.unwrap().rows;
         assert!(attempts.iter().all(|message| message.error.is_none()));
         test.stop().await;
     }

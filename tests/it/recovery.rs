@@ -9,7 +9,7 @@ use switchboard::config::Config;
 use switchboard::flow::Flow;
 use switchboard::meta::webhook::{Body, parse};
 use switchboard::sandbox::{Outcome, Rule, Times};
-use switchboard::store::read::Page;
+use switchboard::store::read::{ConversationFilter, Page};
 use switchboard::store::{Incoming, IncomingBody, Store};
 use switchboard::telemetry::Metrics;
 
@@ -152,8 +152,14 @@ on_both!(a_wait_ends_once_and_only_if_nobody_wrote, async |database: Database| {
     assert_eq!(replies(&test, ANN, 7).await[5], "thank you for milk");
 
     // One that was on its way when the person wrote.
-    let conversation =
-        test.app.store().list_conversations(None, Page { before: None, limit: 1 }).await.unwrap()[0].id;
+    let conversation = test
+        .app
+        .store()
+        .list_conversations(ConversationFilter::default(), Page::newest(1))
+        .await
+        .unwrap()
+        .rows[0]
+        .id;
     let stale = Incoming {
         dedupe_key: format!("t:{conversation}:stale"),
         payload: "1".to_owned(),

@@ -30,7 +30,7 @@ use crate::support::{door, run, until, wire};
 const NOW: i64 = 1_795_337_387_000;
 /// The business account, as [`switchboard::sandbox::Settings::made_up`] has it.
 const ACCOUNT: &str = "102290129340398";
-const ALL: Page = Page { before: None, limit: 1_000 };
+const ALL: Page = Page::newest(1_000);
 
 /// A body as Meta posts it, about templates: `second` is when it happened.
 fn change(account: &str, second: i64, field: &str, value: &Value) -> Vec<u8> {
@@ -95,7 +95,7 @@ impl House {
     }
 
     async fn all(&self) -> Vec<StoredTemplate> {
-        let mut rows = self.store.list_templates(TemplateFilter::default(), ALL).await.unwrap();
+        let mut rows = self.store.list_templates(TemplateFilter::default(), ALL).await.unwrap().rows;
         rows.reverse();
         rows
     }
@@ -155,7 +155,7 @@ on_both!(a_list_is_written_over_what_is_known, async |database: Database| {
     house.store.keep_templates(other).await.unwrap();
     assert_eq!(house.shown().await.len(), 5);
     let filter = TemplateFilter { status: Some(Status::of("frozen")), ..TemplateFilter::default() };
-    assert_eq!(house.store.list_templates(filter, ALL).await.unwrap().len(), 1);
+    assert_eq!(house.store.list_templates(filter, ALL).await.unwrap().rows.len(), 1);
 });
 
 on_both!(news_hold_from_their_commit_on_and_count_by_metas_time, async |database: Database| {

@@ -99,7 +99,8 @@ Every endpoint but `health` needs an API key, sent as `Authorization: Bearer …
 `send`, `operate`, and `admin`, which implies the others; each endpoint names the one that it needs.
 
 Times are RFC 3339 in UTC, ids opaque text. What is not known is `null`: every row of a list has the same fields. Unknown
-parameters and unknown fields are refused by name. Lists come newest first, with a `next_cursor` and a `Link` to the next page.
+parameters and unknown fields are refused by name. Lists come newest first, with a `next_cursor` and
+a `prev_cursor`, and a `Link` to the pages that are there.
 Every refusal is an `application/problem+json` (RFC 9457).";
 
 /// The whole document.

@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::access::Scope;
 use crate::domain::contact::AliasKind;
 use crate::domain::delivery::Status;
+use crate::store::read::EVENT_STATES;
 use crate::store::{Actor, MediaState, Outcome, QueueState};
 
 /// A type that stands for text in the document, and is nothing else.
@@ -63,7 +64,11 @@ text! {
     /// Where a message in the queue stands.
     QueueStateText, "QueueState", one_of(QueueState::ALL.map(QueueState::as_str));
     /// What became of an event.
-    EventStateText, "EventState", one_of(crate::api::webhooks::STATES);
+    EventStateText, "EventState", one_of(EVENT_STATES);
+    /// In which order a list is shown.
+    OrderText, "Order", one_of(["asc", "desc"]);
+    /// By what a range of statistics is divided.
+    EveryText, "Every", one_of(["hour", "day", "total"]);
     /// Who does something.
     ActorText, "Actor", one_of(Actor::KINDS);
     /// What became of what somebody did.

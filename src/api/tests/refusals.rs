@@ -5,13 +5,15 @@ use serde_json::json;
 
 use super::*;
 use crate::api::BODY_MAX_BYTES;
+use crate::api::cursor::{Step, encode};
 
-const READS: [&str; 12] = [
+const READS: [&str; 13] = [
     "/api/whatsapp/messages",
     "/api/whatsapp/messages/msg_1",
     "/api/whatsapp/contacts",
     "/api/whatsapp/conversations",
     "/api/whatsapp/conversations/cnv_1",
+    "/api/whatsapp/conversations/cnv_1/messages",
     "/api/whatsapp/templates",
     "/api/whatsapp/templates/tpl_1",
     "/api/whatsapp/numbers",
@@ -118,7 +120,8 @@ async fn parameters_that_are_unknown_or_wrong_are_refused_by_name() {
         let request = keyed(TestRequest::default().method(method).uri(&uri)).set_json(body);
         assert_eq!(house.call(request).await.problem(400)["field"], "colour", "{path}");
     }
-    let foreign = super::super::cursor::encode("contacts", 5);
+    let foreign = encode("contacts:desc", Step::Next(5));
+    let of_the_other_order = encode("messages:asc", Step::Next(5));
     for (list, field, value) in [
         ("messages", "limit", "0"),
         ("messages", "limit", "201"),
@@ -126,6 +129,25 @@ async fn parameters_that_are_unknown_or_wrong_are_refused_by_name() {
         ("messages", "limit", ""),
         ("messages", "cursor", "x"),
         ("messages", "cursor", foreign.as_str()),
+        ("messages", "cursor", of_the_other_order.as_str()),
+        ("messages", "order", "up"),
+        ("messages", "type", "text,,image"),
+        ("messages", "status", "read,lost"),
+        ("messages", "since", "yesterday"),
+        ("messages", "since", "2027-01-31T18:00:00+01:00"),
+        ("messages", "until", "2027-01-31"),
+        ("messages", "q", "%2A"),
+        ("messages", "q", "a%2A"),
+        ("contacts", "phone", "Ann"),
+        ("contacts", "name", "%20"),
+        ("contacts", "opted_out", "maybe"),
+        ("conversations", "handed_off", "1"),
+        ("conversations", "active_since", "now"),
+        ("conversations", "contact", "Ann"),
+        ("webhooks", "conversation", "con_1"),
+        ("stats", "by", "week"),
+        ("stats", "by", "day"),
+        ("stats", "until", "2027-01-31T18:00:00Z"),
         ("messages", "direction", "sideways"),
         ("messages", "status", "lost"),
         ("messages", "conversation", "con_1"),
@@ -133,6 +155,12 @@ async fn parameters_that_are_unknown_or_wrong_are_refused_by_name() {
         ("contacts", "cursor", "1"),
         ("conversations", "limit", "-1"),
         ("webhooks", "state", "open"),
+        ("webhooks", "since", "now"),
+        ("audit", "until", "now"),
+        ("audit", "order", "newest"),
+        ("keys", "cursor", foreign.as_str()),
+        ("templates", "limit", "201"),
+        ("queue", "order", ""),
     ] {
         let refused = house.get(&format!("/api/whatsapp/{list}?{field}={value}")).await.problem(400);
         assert_eq!(refused["field"], field, "{list} {value}");

@@ -7,7 +7,6 @@ pub(crate) mod api_key;
 pub(crate) mod attempt;
 pub(crate) mod audit;
 pub(crate) mod contact;
-pub(crate) mod counter;
 pub(crate) mod flow;
 pub(crate) mod media;
 pub(crate) mod media_upload;

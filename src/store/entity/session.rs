@@ -21,6 +21,7 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
     pub merged_into: Option<i64>,
+    pub active_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,12 +1,35 @@
 //! Events, as they came and with what became of them.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
-use super::{Page, page};
+use super::{Clause, Found, Page, Span, Times, Way, in_order, walk};
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, EventId};
-use crate::store::entity::webhook;
-use crate::store::{Error, Store};
+use crate::store::entity::{session, webhook};
+use crate::store::{Error, Store, bulk};
+
+/// The states of an event.
+pub const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
+/// The kinds that are found by walking, as the index `webhook_kind` leaves them out.
+const COMMON_KINDS: [&str; 4] = ["message", "status", "command", "timer"];
+const RARE: &str = "kind not in ('message', 'status', 'command', 'timer')";
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// In this state.
+    pub state: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// That a conversation was asked: what its person wrote, commands and waits.
+    pub conversation: Option<ConversationId>,
+    /// Of this number of ours.
+    pub phone_number_id: Option<String>,
+    /// Whose reason has this text in it, in capitals or not as far as these are ASCII.
+    pub reason: Option<String>,
+    /// Accepted in this time.
+    pub times: Times,
+}
 
 /// A stored event.
 #[derive(Debug, Clone)]
@@ -25,26 +48,48 @@ pub struct StoredEvent {
     pub attempts: i32,
     /// Why it is in its state.
     pub reason: Option<String>,
-    /// It, as it came.
-    pub payload: String,
+    /// It, as it came; not in lists, because it can be megabytes.
+    pub payload: Option<String>,
     /// When it was accepted.
     pub accepted_at: Millis,
     /// When it was done with.
     pub done_at: Option<Millis>,
 }
 
+/// The columns of an event in a list.
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    kind: String,
+    state: String,
+    conversation_id: Option<i64>,
+    phone_number_id: Option<String>,
+    attempts: i32,
+    reason: Option<String>,
+    accepted_at: Millis,
+    done_at: Option<Millis>,
+}
+
 impl Store {
-    /// A page of events, newest first; in one state where asked.
+    /// A page of events, in the order in which they were accepted.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn list_events(&self, state: Option<String>, page: Page) -> Result<Vec<StoredEvent>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(webhook::Entity::find(), webhook::Column::Id, page);
-            if let Some(state) = state {
-                select = select.filter(webhook::Column::State.eq(state));
+    pub async fn list_events(&self, filter: EventFilter, page: Page) -> Result<Found<StoredEvent>, Error> {
+        self.list(move |db| async move {
+            let lines = match filter.conversation {
+                Some(conversation) => lines(&db, conversation).await?,
+                None => Vec::new(),
+            };
+            let span = Span::of(&db, "webhook", "id", "accepted_at", filter.times).await?;
+            let found = walk(&db, &ways(&filter, &lines), span, &page).await?;
+            let mut rows = Vec::with_capacity(found.keys.len());
+            for part in bulk::parts(&found.keys) {
+                let some = without_payload().filter(webhook::Column::Id.is_in(part.iter().copied()));
+                rows.extend(some.into_model::<Row>().all(&db).await?.into_iter().map(listed));
             }
-            Ok(select.all(&db).await?.into_iter().map(stored_event).collect())
+            let rows = in_order(rows, &found.keys, &page, |row| row.id.0);
+            Ok(Found { rows, rest: found.rest })
         })
         .await
     }
@@ -57,13 +102,119 @@ impl Store {
         let key = dedupe_key.to_owned();
         self.read(move |db| async move {
             let row = webhook::Entity::find().filter(webhook::Column::DedupeKey.eq(key)).one(&db).await?;
-            Ok(row.map(stored_event))
+            Ok(row.map(whole))
         })
         .await
     }
+
+    /// An event by its id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_event_by_id(&self, id: EventId) -> Result<Option<StoredEvent>, Error> {
+        self.read(move |db| async move { Ok(webhook::Entity::find_by_id(id.0).one(&db).await?.map(whole)) })
+            .await
+    }
 }
 
-fn stored_event(row: webhook::Model) -> StoredEvent {
+/// The conversation that this one is now, and those that became part of it.
+async fn lines(db: &DatabaseConnection, conversation: ConversationId) -> Result<Vec<i64>, Error> {
+    let row = session::Entity::find_by_id(conversation.0).one(db).await?;
+    let now = row.and_then(|row| row.merged_into).unwrap_or(conversation.0);
+    let earlier: Vec<i64> = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::MergedInto.eq(now))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(std::iter::once(now).chain(earlier).collect())
+}
+
+/// How events are found: by the conversation, else by a state that few are in, by a kind that few are of, or by their
+/// reason; else from the newest on.
+fn ways(filter: &EventFilter, lines: &[i64]) -> Vec<Way> {
+    let along = |on: Clause, left: &EventFilter| Way::along("webhook", "id", vec![on], rest(left));
+    if !lines.is_empty() {
+        // What a person wrote has one id as a message and as an event; the messages are in order by conversation already.
+        let rest = rest(filter);
+        let this = vec![Clause::plain("webhook.id = message.id")];
+        let event =
+            || Clause::select("select 1 from webhook", &[this.clone(), rest.clone()].concat()).exists();
+        let written = |line: &i64| {
+            let on =
+                vec![Clause::new("conversation_id = ?", [(*line).into()]), Clause::plain("direction = 'in'")];
+            Way::along("message", "position", on, if rest.is_empty() { Vec::new() } else { vec![event()] })
+        };
+        let asked = |line: &i64| {
+            along(
+                Clause::new("conversation_id = ? and kind in ('command', 'timer')", [(*line).into()]),
+                filter,
+            )
+        };
+        return lines.iter().map(written).chain(lines.iter().map(asked)).collect();
+    }
+    let without_state = EventFilter { state: None, ..filter.clone() };
+    match (filter.state.as_deref(), filter.kind.as_deref()) {
+        (Some("accepted"), _) => {
+            let open = vec![Clause::plain("state = 'accepted'")];
+            vec![Way::to_few("webhook", "id", open, rest(&without_state))]
+        }
+        (_, Some(kind)) if !COMMON_KINDS.contains(&kind) => {
+            let left = EventFilter { kind: None, ..filter.clone() };
+            vec![along(Clause::new(format!("kind = ? and {RARE}"), [kind.into()]), &left)]
+        }
+        (Some(state), _) if state != "done" || filter.reason.is_some() => {
+            vec![along(with_a_reason(state), &without_state)]
+        }
+        (None, _) if filter.reason.is_some() => {
+            STATES.into_iter().map(|state| along(with_a_reason(state), filter)).collect()
+        }
+        _ => vec![Way::along("webhook", "id", Vec::new(), rest(filter))],
+    }
+}
+
+/// Events in this state that have a reason. Those that are ignored, parked or quarantined always have one.
+fn with_a_reason(state: &str) -> Clause {
+    Clause::new("state = ? and reason is not null", [state.into()])
+}
+
+/// What is looked at event by event.
+fn rest(filter: &EventFilter) -> Vec<Clause> {
+    let mut rest = Vec::new();
+    for (column, wanted) in
+        [("state", &filter.state), ("kind", &filter.kind), ("phone_number_id", &filter.phone_number_id)]
+    {
+        if let Some(wanted) = wanted {
+            rest.push(Clause::new(format!("webhook.{column} = ?"), [wanted.as_str().into()]));
+        }
+    }
+    if let Some(reason) = &filter.reason {
+        let pattern: String = reason
+            .to_ascii_lowercase()
+            .chars()
+            .flat_map(|c| matches!(c, '%' | '_' | '\\').then_some('\\').into_iter().chain([c]))
+            .collect();
+        rest.push(Clause::new("lower(webhook.reason) like ? escape '\\'", [format!("%{pattern}%").into()]));
+    }
+    rest
+}
+
+fn without_payload() -> sea_orm::Select<webhook::Entity> {
+    webhook::Entity::find().select_only().columns([
+        webhook::Column::Id,
+        webhook::Column::Kind,
+        webhook::Column::State,
+        webhook::Column::ConversationId,
+        webhook::Column::PhoneNumberId,
+        webhook::Column::Attempts,
+        webhook::Column::Reason,
+        webhook::Column::AcceptedAt,
+        webhook::Column::DoneAt,
+    ])
+}
+
+fn listed(row: Row) -> StoredEvent {
     StoredEvent {
         id: EventId(row.id),
         kind: row.kind,
@@ -72,7 +223,22 @@ fn stored_event(row: webhook::Model) -> StoredEvent {
         phone_number_id: row.phone_number_id,
         attempts: row.attempts,
         reason: row.reason,
-        payload: row.payload,
+        payload: None,
+        accepted_at: row.accepted_at,
+        done_at: row.done_at,
+    }
+}
+
+fn whole(row: webhook::Model) -> StoredEvent {
+    StoredEvent {
+        id: EventId(row.id),
+        kind: row.kind,
+        state: row.state,
+        conversation: row.conversation_id.map(ConversationId),
+        phone_number_id: row.phone_number_id,
+        attempts: row.attempts,
+        reason: row.reason,
+        payload: Some(row.payload),
         accepted_at: row.accepted_at,
         done_at: row.done_at,
     }

@@ -1,16 +1,31 @@
-//! Messages, of either direction.
+//! Messages, of either direction, in the order in which they were committed.
 
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
-use serde_json::{Value, json};
+use std::collections::HashSet;
 
-use super::{Page, page};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
+use serde_json::{Value as Json, json};
+
+use super::walk::{Keys, are_more_than};
+use super::{Clause, Found, Page, Span, Times, Way, Who, in_order, walk};
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MediaId, MessageId};
 use crate::domain::inbound::Content;
-use crate::store::entity::{alias, contact, message, session};
+use crate::store::entity::{message, session};
+use crate::store::search::Sought;
 use crate::store::statuses::{of_rank, rank};
-use crate::store::{Error, MediaState, Store, media};
+use crate::store::{Error, MediaState, Store, bulk, media};
+
+/// Messages of a conversation whose words are looked at for one page, at the most.
+const WORDS_READ_MAX: u64 = 2_000;
+/// Messages that wait to leave, at the most, for which these are looked at and not all messages.
+const WAITING_MAX: u64 = 10_000;
+
+/// The types that are found by walking, as the index `message_kind` leaves them out.
+const COMMON_KINDS: [&str; 4] = ["text", "buttons", "list", "choice"];
+const RARE: &str = "kind not in ('text', 'buttons', 'list', 'choice')";
+/// Queue rows of messages that have not left.
+const WAITING: &str = "select id from queue where state in ('ready', 'claimed', 'ambiguous', 'held')";
 
 /// Which messages.
 #[derive(Debug, Clone, Default)]
@@ -18,17 +33,19 @@ pub struct MessageFilter {
     /// Of this conversation.
     pub conversation: Option<ConversationId>,
     /// Of this person.
-    pub contact: Option<ContactId>,
-    /// From or to this phone number (digits) or business-scoped id.
-    pub person: Option<String>,
+    pub who: Option<Who>,
     /// Through this number of ours.
     pub phone_number_id: Option<String>,
     /// `in` or `out`.
     pub direction: Option<String>,
-    /// Of this type.
-    pub kind: Option<String>,
-    /// That have come exactly this far.
-    pub status: Option<Status>,
+    /// Of one of these types; of any when empty.
+    pub kinds: Vec<String>,
+    /// That have come exactly as far as one of these; `failed` stands for all failures. Any when empty.
+    pub statuses: Vec<Status>,
+    /// Stored in this time.
+    pub times: Times,
+    /// With these words.
+    pub words: Option<Sought>,
 }
 
 /// A stored message.
@@ -36,6 +53,8 @@ pub struct MessageFilter {
 pub struct StoredMessage {
     /// Its id.
     pub id: MessageId,
+    /// Its place in the order in which messages were committed.
+    pub position: i64,
     /// Its conversation.
     pub conversation: ConversationId,
     /// The person.
@@ -51,7 +70,7 @@ pub struct StoredMessage {
     /// The words in it.
     pub body: Option<String>,
     /// The whole of it, as JSON.
-    pub content: Option<Value>,
+    pub content: Option<Json>,
     /// The file that the person sent, and how far it has come.
     pub media: Option<(MediaId, MediaState)>,
     /// Meta's id.
@@ -63,7 +82,7 @@ pub struct StoredMessage {
     /// Why it failed.
     pub error: Option<Failure>,
     /// What Meta told of its price, as it came.
-    pub pricing: Option<Value>,
+    pub pricing: Option<Json>,
     /// The failed message in whose place it was sent.
     pub resend_of: Option<MessageId>,
     /// The message that was sent in its place.
@@ -83,7 +102,7 @@ pub struct StoredMessage {
 }
 
 impl Store {
-    /// A page of messages, newest first.
+    /// A page of messages.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -91,37 +110,28 @@ impl Store {
         &self,
         filter: MessageFilter,
         page: Page,
-    ) -> Result<Vec<StoredMessage>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(message::Entity::find(), message::Column::Id, page);
-            let mut contact = filter.contact.map(|id| id.0);
-            if let Some(person) = &filter.person {
-                let row =
-                    alias::Entity::find().filter(alias::Column::Value.eq(person.as_str())).one(&db).await?;
-                let Some(row) = row else { return Ok(Vec::new()) };
-                contact = Some(row.contact_id);
+    ) -> Result<Found<StoredMessage>, Error> {
+        self.list(move |db| async move {
+            let lines = match lines(&db, &filter).await? {
+                Lines::All => None,
+                Lines::These(lines) if lines.is_empty() => return Ok(Found::none()),
+                Lines::These(lines) => Some(lines),
+            };
+            let span = Span::of(&db, "message", "position", "created_at", filter.times).await?;
+            let ways = ways(&db, &filter, lines.as_deref()).await?;
+            let found = match (&filter.words, lines) {
+                (Some(words), Some(_)) => with_words(&db, &ways, span, &page, words).await?,
+                _ => walk(&db, &ways, span, &page).await?,
+            };
+            let mut rows = Vec::with_capacity(found.keys.len());
+            for part in bulk::parts(&found.keys) {
+                let some =
+                    message::Entity::find().filter(message::Column::Position.is_in(part.iter().copied()));
+                rows.extend(some.all(&db).await?.into_iter().map(stored_message));
             }
-            if let Some(contact) = contact {
-                let row = contact::Entity::find_by_id(contact).one(&db).await?;
-                let contact = row.and_then(|row| row.merged_into).unwrap_or(contact);
-                let lines: Vec<i64> = session::Entity::find()
-                    .filter(session::Column::ContactId.eq(contact))
-                    .select_only()
-                    .column(session::Column::Id)
-                    .into_tuple()
-                    .all(&db)
-                    .await?;
-                select = select.filter(message::Column::ConversationId.is_in(lines));
-            }
-            if let Some(conversation) = filter.conversation {
-                let row = session::Entity::find_by_id(conversation.0).one(&db).await?;
-                let conversation = row.and_then(|row| row.merged_into).unwrap_or(conversation.0);
-                select = select.filter(message::Column::ConversationId.eq(conversation));
-            }
-            select = narrowed(select, &filter);
-            let mut messages = select.all(&db).await?.into_iter().map(stored_message).collect::<Vec<_>>();
-            with_files(&db, &mut messages).await?;
-            Ok(messages)
+            let mut rows = in_order(rows, &found.keys, &page, |row| row.position);
+            with_files(&db, &mut rows).await?;
+            Ok(Found { rows, rest: found.rest })
         })
         .await
     }
@@ -140,21 +150,131 @@ impl Store {
     }
 }
 
-fn narrowed(mut select: Select<message::Entity>, filter: &MessageFilter) -> Select<message::Entity> {
+/// The conversations in which messages are looked for.
+enum Lines {
+    All,
+    These(Vec<i64>),
+}
+
+async fn lines(db: &DatabaseConnection, filter: &MessageFilter) -> Result<Lines, Error> {
+    let mut lines = Lines::All;
+    if let Some(who) = &filter.who {
+        let Some(contact) = who.find(db).await? else { return Ok(Lines::These(Vec::new())) };
+        let of_contact = session::Entity::find()
+            .filter(session::Column::ContactId.eq(contact))
+            .select_only()
+            .column(session::Column::Id)
+            .into_tuple();
+        lines = Lines::These(of_contact.all(db).await?);
+    }
+    if let Some(conversation) = filter.conversation {
+        let row = session::Entity::find_by_id(conversation.0).one(db).await?;
+        let conversation = row.and_then(|row| row.merged_into).unwrap_or(conversation.0);
+        lines = match lines {
+            Lines::These(lines) if !lines.contains(&conversation) => Lines::These(Vec::new()),
+            _ => Lines::These(vec![conversation]),
+        };
+    }
+    Ok(lines)
+}
+
+/// How messages are found: by the conversation, else by their words, else by what few have (a failure, a type that is not
+/// common, that they have not left), else from the newest on.
+async fn ways(
+    db: &DatabaseConnection,
+    filter: &MessageFilter,
+    lines: Option<&[i64]>,
+) -> Result<Vec<Way>, Error> {
+    let rest = rest(filter);
+    let along = |on: Clause| Way::along("message", "position", vec![on], rest.clone());
+    if let Some(lines) = lines {
+        let line = |line: &i64| along(Clause::new("conversation_id = ?", [(*line).into()]));
+        return Ok(lines.iter().map(line).collect());
+    }
+    if let Some(words) = &filter.words {
+        let Some(matching) = words.clause(db.get_database_backend()) else { return Ok(Vec::new()) };
+        let key = words.key(db.get_database_backend());
+        let this = Clause::plain(format!("message.position = search.{key}"));
+        let row = || Clause::select("select 1 from message", &[&[this], rest.as_slice()].concat()).exists();
+        let rest = if rest.is_empty() { Vec::new() } else { vec![row()] };
+        return Ok(vec![Way::along("search", key, vec![matching], rest)]);
+    }
+    let has = |all: &[Status]| filter.statuses.iter().all(|status| all.contains(status));
+    if !filter.statuses.is_empty() && has(&[Status::Failed, Status::Queued, Status::Ambiguous]) {
+        let mut ways = Vec::new();
+        if filter.statuses.contains(&Status::Failed) {
+            ways.push(along(Clause::plain("failed_at is not null")));
+        }
+        if !has(&[Status::Failed]) {
+            if are_more_than(db, Clause::plain(WAITING), WAITING_MAX).await? {
+                return Ok(vec![Way::along("message", "position", Vec::new(), rest)]);
+            }
+            let waiting = Clause::plain(WAITING).holds("id");
+            ways.push(Way::to_few("message", "position", vec![waiting], rest));
+        }
+        return Ok(ways);
+    }
+    if !filter.kinds.is_empty() && !filter.kinds.iter().any(|kind| COMMON_KINDS.contains(&kind.as_str())) {
+        let rest = self::rest(&MessageFilter { kinds: Vec::new(), ..filter.clone() });
+        let of_kind = |kind: &String| {
+            let on = Clause::new(format!("kind = ? and {RARE}"), [kind.as_str().into()]);
+            Way::along("message", "position", vec![on], rest.clone())
+        };
+        return Ok(filter.kinds.iter().map(of_kind).collect());
+    }
+    Ok(vec![Way::along("message", "position", Vec::new(), rest)])
+}
+
+/// What is looked at message by message.
+fn rest(filter: &MessageFilter) -> Vec<Clause> {
+    let mut rest = Vec::new();
     if let Some(number) = &filter.phone_number_id {
-        select = select.filter(message::Column::PhoneNumberId.eq(number.as_str()));
+        rest.push(Clause::new("phone_number_id = ?", [number.as_str().into()]));
     }
     if let Some(direction) = &filter.direction {
-        select = select.filter(message::Column::Direction.eq(direction.as_str()));
+        rest.push(Clause::new("direction = ?", [direction.as_str().into()]));
     }
-    if let Some(kind) = &filter.kind {
-        select = select.filter(message::Column::Kind.eq(kind.as_str()));
+    if !filter.kinds.is_empty() {
+        rest.push(Clause::any_of("kind", filter.kinds.iter().map(String::as_str)));
     }
-    if let Some(status) = filter.status {
-        let ranks = Status::ALL.into_iter().filter(|other| other.as_str() == status.as_str()).map(rank);
-        select = select.filter(message::Column::Status.is_in(ranks));
+    if !filter.statuses.is_empty() {
+        let asked = |status: &Status| filter.statuses.iter().any(|asked| asked.as_str() == status.as_str());
+        rest.push(Clause::any_of("status", Status::ALL.into_iter().filter(asked).map(rank)));
     }
-    select
+    rest
+}
+
+/// As [`walk`], for messages of a conversation: their words are read, because a conversation is small beside the index of all
+/// words.
+async fn with_words(
+    db: &DatabaseConnection,
+    ways: &[Way],
+    span: Span,
+    page: &Page,
+    words: &Sought,
+) -> Result<Keys, Error> {
+    let read = Page { limit: WORDS_READ_MAX, ..*page };
+    let Keys { keys, rest } = walk(db, ways, span, &read).await?;
+    let mut matching = HashSet::new();
+    for part in bulk::parts(&keys) {
+        let bodies: Vec<(i64, Option<String>)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Position, message::Column::Body])
+            .filter(message::Column::Position.is_in(part.iter().copied()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        let found = |(key, body): (i64, Option<String>)| {
+            body.is_some_and(|body| words.search().matches(&body)).then_some(key)
+        };
+        matching.extend(bodies.into_iter().filter_map(found));
+    }
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut keys: Vec<i64> = keys.into_iter().filter(|key| matching.contains(key)).collect();
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let rest = if more { keys.last().copied() } else { rest };
+    Ok(Keys { keys, rest })
 }
 
 /// Adds how far the files in inbound messages have come.
@@ -174,6 +294,7 @@ fn stored_message(row: message::Model) -> StoredMessage {
     let error = row.error.filter(|_| status.is_failure());
     StoredMessage {
         id: MessageId(row.id),
+        position: row.position,
         conversation: ConversationId(row.conversation_id),
         contact: ContactId(row.contact_id),
         phone_number_id: row.phone_number_id,

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Page, page};
+use super::{Clause, Found, Page, Span, Way, in_order, walk};
 use crate::clock::Millis;
 use crate::domain::delivery::Failure;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::outbound::Priority;
 use crate::store::entity::{attempt, message, queue};
-use crate::store::{Error, QueueState, Store};
+use crate::store::{Error, QueueState, Store, bulk};
 
 /// Which rows of the queue.
 #[derive(Debug, Clone, Default)]
@@ -68,57 +68,19 @@ pub struct StoredAttempt {
 }
 
 impl Store {
-    /// A page of the queue, the newest message first.
+    /// A page of the queue, in the order of the messages' ids.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn list_queue(&self, filter: QueueFilter, page: Page) -> Result<Vec<QueuedMessage>, Error> {
-        self.read(move |db| async move {
-            let mut select = page!(queue::Entity::find(), queue::Column::Id, page);
-            if let Some(state) = filter.state {
-                select = select.filter(queue::Column::State.eq(state.as_str()));
+    pub async fn list_queue(&self, filter: QueueFilter, page: Page) -> Result<Found<QueuedMessage>, Error> {
+        self.list(move |db| async move {
+            let found = walk(&db, &[way(&filter)], Span::default(), &page).await?;
+            let mut rows = Vec::with_capacity(found.keys.len());
+            for part in bulk::parts(&found.keys) {
+                rows.extend(queued(&db, part).await?);
             }
-            if let Some(number) = &filter.phone_number_id {
-                select = select.filter(queue::Column::PhoneNumberId.eq(number.as_str()));
-            }
-            if let Some(conversation) = filter.conversation {
-                select = select.filter(queue::Column::ConversationId.eq(conversation.0));
-            }
-            if let Some(code) = filter.code {
-                let failed = message::Entity::find()
-                    .select_only()
-                    .column(message::Column::Id)
-                    .filter(message::Column::ErrorCode.eq(code));
-                select =
-                    select.filter(queue::Column::Id.in_subquery(sea_orm::QueryTrait::into_query(failed)));
-            }
-            let rows = select.all(&db).await?;
-            let messages: Vec<(i64, String, Option<String>)> = message::Entity::find()
-                .select_only()
-                .columns([message::Column::Id, message::Column::Kind, message::Column::Error])
-                .filter(message::Column::Id.is_in(rows.iter().map(|row| row.id)))
-                .into_tuple()
-                .all(&db)
-                .await?;
-            let mut messages: HashMap<i64, (String, Option<String>)> =
-                messages.into_iter().map(|(id, kind, error)| (id, (kind, error))).collect();
-            let view = |row: queue::Model| {
-                let (kind, error) = messages.remove(&row.id).unwrap_or_default();
-                Some(QueuedMessage {
-                    id: MessageId(row.id),
-                    conversation: ConversationId(row.conversation_id),
-                    phone_number_id: row.phone_number_id,
-                    state: QueueState::parse(&row.state)?,
-                    kind,
-                    priority: Priority::of_rank(row.priority),
-                    attempts: row.attempts,
-                    due_at: row.due_at,
-                    event_accepted_at: row.event_accepted_at,
-                    reason: row.reason,
-                    error: error.and_then(|text| serde_json::from_str(&text).ok()),
-                })
-            };
-            Ok(rows.into_iter().filter_map(view).collect())
+            let rows = in_order(rows, &found.keys, &page, |row| row.id.0);
+            Ok(Found { rows, rest: found.rest })
         })
         .await
     }
@@ -128,9 +90,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find_queued(&self, id: MessageId) -> Result<Option<QueuedMessage>, Error> {
-        let page = Page { before: Some(id.0.saturating_add(1)), limit: 1 };
-        let found = self.list_queue(QueueFilter::default(), page).await?;
-        Ok(found.into_iter().find(|queued| queued.id == id))
+        self.read(move |db| async move { Ok(queued(&db, &[id.0]).await?.pop()) }).await
     }
 
     /// The attempts at a message that did not end with Meta's id, the first one first.
@@ -155,4 +115,51 @@ impl Store {
         })
         .await
     }
+}
+
+/// How rows are found: by their state, else from the newest on.
+fn way(filter: &QueueFilter) -> Way {
+    let state = filter.state.map(|state| Clause::new("state = ?", [state.as_str().into()]));
+    let mut rest = Vec::new();
+    if let Some(number) = &filter.phone_number_id {
+        rest.push(Clause::new("phone_number_id = ?", [number.as_str().into()]));
+    }
+    if let Some(conversation) = filter.conversation {
+        rest.push(Clause::new("conversation_id = ?", [conversation.0.into()]));
+    }
+    if let Some(code) = filter.code {
+        let failed = [Clause::plain("message.id = queue.id"), Clause::new("error_code = ?", [code.into()])];
+        rest.push(Clause::select("select 1 from message", &failed).exists());
+    }
+    Way::along("queue", "id", state.into_iter().collect(), rest)
+}
+
+async fn queued(db: &DatabaseConnection, ids: &[i64]) -> Result<Vec<QueuedMessage>, Error> {
+    let rows = queue::Entity::find().filter(queue::Column::Id.is_in(ids.iter().copied())).all(db).await?;
+    let messages: Vec<(i64, String, Option<String>)> = message::Entity::find()
+        .select_only()
+        .columns([message::Column::Id, message::Column::Kind, message::Column::Error])
+        .filter(message::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut messages: HashMap<i64, (String, Option<String>)> =
+        messages.into_iter().map(|(id, kind, error)| (id, (kind, error))).collect();
+    let view = |row: queue::Model| {
+        let (kind, error) = messages.remove(&row.id).unwrap_or_default();
+        Some(QueuedMessage {
+            id: MessageId(row.id),
+            conversation: ConversationId(row.conversation_id),
+            phone_number_id: row.phone_number_id,
+            state: QueueState::parse(&row.state)?,
+            kind,
+            priority: Priority::of_rank(row.priority),
+            attempts: row.attempts,
+            due_at: row.due_at,
+            event_accepted_at: row.event_accepted_at,
+            reason: row.reason,
+            error: error.and_then(|text| serde_json::from_str(&text).ok()),
+        })
+    };
+    Ok(rows.into_iter().filter_map(view).collect())
 }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::Response;
 use switchboard::flow::Flow;
-use switchboard::store::read::{Page, StoredEvent};
+use switchboard::store::read::{EventFilter, Page, StoredEvent};
 
 use super::app::TestApp;
 use super::database::{Database, Engine};
 use super::{flows, until, wire};
 
 /// More events than any test makes.
-pub(crate) const ALL: Page = Page { before: None, limit: 10_000 };
+pub(crate) const ALL: Page = Page::newest(10_000);
 
 /// An app that answers every text with itself.
 pub(crate) async fn start(database: Database) -> TestApp {
@@ -39,7 +39,7 @@ pub(crate) async fn signed(test: &TestApp, body: impl Into<Vec<u8>>) -> u16 {
 
 /// What is kept, newest first, but for the statuses: those the local Meta tells by itself, at a time of its own.
 pub(crate) async fn kept(test: &TestApp) -> Vec<StoredEvent> {
-    let mut events = test.app.store().list_events(None, ALL).await.unwrap();
+    let mut events = test.app.store().list_events(EventFilter::default(), ALL).await.unwrap().rows;
     events.retain(|event| event.kind != "status");
     events
 }
