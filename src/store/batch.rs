@@ -47,8 +47,10 @@ impl Aftermath {
             learnt,
             notes: _,
             deeds,
+            said,
         } = self;
-        *open_delta != 0
+        *said
+            || *open_delta != 0
             || !(hints.is_empty()
                 && merged_lanes.is_empty()
                 && lanes.is_empty()

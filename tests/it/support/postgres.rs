@@ -36,10 +36,6 @@ pub(crate) fn create_database() -> Option<String> {
 
 impl Server {
     /// Starts one with these settings; `None`, said aloud, where PostgreSQL is not installed.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "it is to outlive this process by a moment, and nobody waits for it"
-    )]
     pub(crate) fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = find() else {
             assert!(
