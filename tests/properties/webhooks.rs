@@ -1,7 +1,7 @@
 //! No body makes the parser panic, and what it kept of an item gives the same item again.
 
 use serde_json::{Value, json};
-use switchboard::meta::webhook::{DEDUPE_KEY_MAX, parse, parse_payload};
+use switchboard::meta::webhook::{Body, DEDUPE_KEY_MAX, Item, parse, parse_payload};
 
 use crate::cases;
 use crate::dice::Dice;
@@ -67,6 +67,14 @@ fn bend(dice: &mut Dice, value: &mut Value) {
     }
 }
 
+/// What is kept of an item gives it again; of one that nobody reads, it may give nothing.
+fn is_found_again(item: &Item) -> bool {
+    match parse_payload(&item.payload) {
+        Some(again) => again == *item,
+        None => matches!(item.body, Body::Other { .. }),
+    }
+}
+
 #[test]
 fn an_item_is_found_again_in_what_was_kept_of_it() {
     for case in 0..cases(20_000) {
@@ -84,9 +92,8 @@ fn an_item_is_found_again_in_what_was_kept_of_it() {
         assert!(!items.is_empty(), "case {case}: nothing in {body}");
         for item in items {
             assert!(item.dedupe_key.len() <= DEDUPE_KEY_MAX, "case {case}: {}", item.dedupe_key);
-            let again = parse_payload(&item.payload);
             // JSON has no NaN, so that equal means equal.
-            assert_eq!(again.as_ref(), Some(&item), "case {case}: {}", item.payload);
+            assert!(is_found_again(&item), "case {case}: {}", item.payload);
         }
     }
 }
@@ -111,7 +118,7 @@ fn bytes_of_any_kind_are_read_or_refused() {
         if let Ok(items) = parse(&body) {
             assert!(!items.is_empty(), "case {case}");
             for item in items {
-                assert_eq!(parse_payload(&item.payload).as_ref(), Some(&item), "case {case}");
+                assert!(is_found_again(&item), "case {case}: {}", item.payload);
             }
         }
     }
