@@ -114,6 +114,7 @@ endpoints! {
     Read webhooks::list;
     Read webhooks::one;
     Operate webhooks::retry;
+    Operate webhooks::discard;
     Read stats::stats;
 
     Admin keys::list;

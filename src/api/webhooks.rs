@@ -1,5 +1,5 @@
 //! `GET /api/whatsapp/webhooks` and `/webhooks/{id}`: the accepted events and what became of them; `POST …/retry` takes a
-//! quarantined one up again.
+//! quarantined one up again, `…/discard` puts it away.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -189,6 +189,32 @@ pub(super) async fn retry(
     }
     let taken_up = TakenUp { event_id: event.id, conversation_id: event.conversation, status: "accepted" };
     Ok(HttpResponse::Accepted().json(taken_up))
+}
+
+/// Puts a quarantined event away for good: it is `ignored` from then on, and its `reason` says that it was discarded and why
+/// it had been put aside. It needs no idempotency key: asked twice, the second is a 409.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/webhooks/{id}/discard",
+    params(("id" = EventIdText, Path, description = "The event.")),
+    responses(
+        (status = 200, description = "The event, put away.", body = EventWithPayload),
+        (status = 409, description = "It is not quarantined.")
+    )
+)]
+pub(super) async fn discard(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let event = find(&store, &id).await?;
+    if !store.discard_event(event.id).await? {
+        let detail = format!("{} is not quarantined; only a quarantined event can be discarded", event.id);
+        return Err(Problem::conflict(detail));
+    }
+    let event = find(&store, &id).await?;
+    Ok(HttpResponse::Ok().json(EventWithPayload::from(event)))
 }
 
 async fn find(store: &Store, id: &str) -> Result<StoredEvent, Problem> {

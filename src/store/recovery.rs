@@ -231,6 +231,13 @@ pub(crate) async fn retry(scope: &mut Scope<'_>, id: EventId) -> Result<bool, Db
     Ok(changed)
 }
 
+/// Puts a quarantined event away for good, with why it had been put aside; the conversation goes on without it.
+pub(crate) async fn discard(scope: &Scope<'_>, id: EventId) -> Result<bool, DbErr> {
+    let sql = "update webhook set state = 'ignored', reason = 'discarded; ' || coalesce(reason, 'for no known reason'), \
+               done_at = $1 where state = 'quarantined' and id in ({ids})";
+    Ok(bulk::with_ids(scope.tx, sql, &[scope.now.into()], &[id.0]).await? == 1)
+}
+
 pub(crate) async fn keep_flow(scope: &Scope<'_>, flow: &KnownFlow) -> Result<(), DbErr> {
     let columns = ["hash", "name", "source", "first_used_at"];
     let row: Vec<Value> = vec![

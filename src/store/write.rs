@@ -101,6 +101,15 @@ impl Store {
         self.changed(Request::Retry(event)).await
     }
 
+    /// Puts a quarantined event away for good: it counts as ignored, and its row says why it had been put aside. False when
+    /// it was not quarantined.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn discard_event(&self, event: EventId) -> Result<bool, Error> {
+        self.changed(Request::DiscardEvent(event)).await
+    }
+
     async fn changed(&self, request: Request) -> Result<bool, Error> {
         match self.ask(request).await? {
             Reply::Changed(changed) => Ok(changed),

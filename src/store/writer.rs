@@ -54,6 +54,7 @@ pub(crate) enum Request {
     Attempt(EventId),
     /// This event is put aside, for this reason.
     Quarantine(EventId, String),
+    DiscardEvent(EventId),
     /// This event is taken up again.
     Retry(EventId),
     /// The next number of this sequence.
@@ -433,6 +434,7 @@ async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort>
             Request::Quarantine(event, reason) => {
                 *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
             }
+            Request::DiscardEvent(event) => *reply = Reply::Changed(recovery::discard(scope, *event).await?),
             Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
             Request::Number(name) => *reply = Reply::Number(sql::next_number(scope.tx, name).await?),
             Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,

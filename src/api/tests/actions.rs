@@ -163,6 +163,26 @@ async fn a_quarantined_event_is_retried_once() {
 }
 
 #[actix_web::test]
+async fn a_quarantined_event_is_put_away_for_good() {
+    let house = House::new().await;
+    let event = house.quarantined().await;
+    let before = house.get(&format!("/api/whatsapp/webhooks/{event}")).await.json();
+    let discard = || post(&format!("/api/whatsapp/webhooks/{event}/discard"));
+    let answer = house.call(discard()).await;
+    let json = answer.json();
+    assert_eq!(answer.status, 200);
+    assert_eq!(json["state"], "ignored");
+    let why = before["reason"].as_str().unwrap();
+    assert_eq!(json["reason"], format!("discarded; {why}"), "why it was put aside stays told");
+    assert_eq!(house.get(&format!("/api/whatsapp/webhooks/{event}")).await.json(), json);
+    assert!(house.get("/api/whatsapp/webhooks?state=quarantined").await.ids().is_empty());
+    let refused = house.call(discard()).await.problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("not quarantined"), "{refused}");
+    house.call(post(&format!("/api/whatsapp/webhooks/{event}/retry"))).await.problem(409);
+    house.call(post("/api/whatsapp/webhooks/evt_1/discard")).await.problem(404);
+}
+
+#[actix_web::test]
 async fn over_the_limit_of_unfinished_events_nothing_is_accepted() {
     let house = House::with(|settings| settings.unfinished_max = 0).await;
     let refused = house.call(send(hello(), None)).await;

@@ -22,13 +22,14 @@ const READS: [&str; 13] = [
     "/api/whatsapp/stats",
     "/metrics",
 ];
-const ACTIONS: [&str; 6] = [
+const ACTIONS: [&str; 7] = [
     "/api/whatsapp/send",
     "/api/whatsapp/conversations/cnv_1/handoff",
     "/api/whatsapp/conversations/cnv_1/release",
     "/api/whatsapp/conversations/cnv_1/reset",
     "/api/whatsapp/templates/sync",
     "/api/whatsapp/webhooks/evt_1/retry",
+    "/api/whatsapp/webhooks/evt_1/discard",
 ];
 
 const SETTINGS: [&str; 1] = ["/api/whatsapp/numbers/106540352242922/token"];
