@@ -118,7 +118,9 @@ on_both!(kills_lose_nothing_and_double_nothing, async |database: Database| {
     let mut dice = Dice(seed as u64);
     let meta = local_meta().await;
     // Longer than the local Meta waits before it tells a status again, so that it comes before the grace ends.
+    // An event whose turn is under way at that many deaths is put aside, and here nothing but the kills is to blame.
     let settings = [
+        ("SWITCHBOARD_TURN_ATTEMPTS", "100"),
         ("SWITCHBOARD_AMBIGUOUS_GRACE", "6s"),
         ("SWITCHBOARD_SWEEP_AGE", "1s"),
         ("SWITCHBOARD_SWEEP_INTERVAL", "500ms"),
