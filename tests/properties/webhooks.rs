@@ -116,7 +116,7 @@ fn bytes_of_any_kind_are_read_or_refused() {
             }
         }
         if let Ok(items) = parse(&body) {
-            assert!(!items.is_empty(), "case {case}: {}", String::from_utf8_lossy(&body));
+            assert!(!items.is_empty(), "case {case}: {}", String::from_utf8_lossy(&body).escape_debug());
             for item in items {
                 assert!(is_found_again(&item), "case {case}: {}", item.payload);
             }
