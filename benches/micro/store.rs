@@ -120,6 +120,7 @@ impl Desk {
                 writes: Vec::new(),
                 chosen: Vec::new(),
                 consent: None,
+                changes: Vec::new(),
             });
         }
         turns

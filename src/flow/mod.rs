@@ -41,7 +41,7 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
-pub use definition::{Connector, PERSON, StateKind};
+pub use definition::{Connector, Method, PERSON, Service, StateKind};
 pub use functions::Functions;
 pub use problem::{Level, Problem, Problems};
 pub use step::{HOPS_MAX, VARIABLE_BYTES_MAX, step};

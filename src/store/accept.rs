@@ -4,15 +4,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::domain::consent::Change;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
-use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::domain::notice;
 use crate::store::activity::{self, Wrote};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
@@ -68,6 +69,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
                 *heard.entry(phone_number_id).or_default() += 1;
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
+                    scope.news.push(notice::News::Message(MessageId(candidate.id)));
                     if let Content::Media(file) = &message.content {
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }
@@ -104,15 +106,13 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             });
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    scope.after.said |= !messages.is_empty();
+    bulk::insert_models(scope.tx, messages, "").await?;
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
     prefer(scope, preferences).await?;
     gate::release(scope, &open).await?;
     activity::count(scope, &wrote).await?;
-    scope.after.said |= !messages.is_empty();
     template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
     if !heard.is_empty() {
@@ -195,20 +195,17 @@ async fn finish_waits(scope: &Scope<'_>, all: &[&Incoming]) -> Result<(), DbErr>
     Ok(())
 }
 
+/// Inserts the events; the answer is the ids of those that were not there before.
 async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {
-    let living = candidates.iter().filter(|candidate| !candidate.buried);
-    let rows: Vec<webhook::ActiveModel> = living.map(|candidate| webhook_row(scope, candidate)).collect();
-    let mut inserted = HashSet::with_capacity(rows.len());
-    for part in bulk::parts(&rows) {
-        let insert = webhook::Entity::insert_many(part.iter().cloned())
-            .on_conflict_do_nothing_on([webhook::Column::DedupeKey])
-            .exec_with_returning_keys(scope.tx)
-            .await?;
-        if let TryInsertResult::Inserted(ids) = insert {
-            inserted.extend(ids);
-        }
+    let living = || candidates.iter().filter(|candidate| !candidate.buried);
+    let rows: Vec<webhook::ActiveModel> = living().map(|candidate| webhook_row(scope, candidate)).collect();
+    let ids: Vec<i64> = living().map(|candidate| candidate.id).collect();
+    let tail = "on conflict (dedupe_key) do nothing";
+    if bulk::insert_models(scope.tx, rows, tail).await? == ids.len() as u64 {
+        return Ok(ids.into_iter().collect());
     }
-    Ok(inserted)
+    let rows = bulk::returning_ids(scope.tx, "select id from webhook where id in ({ids})", &ids).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The person and our number, where an event has both.

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Va
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Refusal, Status};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::privacy::tombstone::{self, Grave};
@@ -64,8 +65,8 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
                from v where queue.id = v.id and queue.state in ('ready', 'claimed', 'ambiguous')";
     bulk::with_values(scope.tx, &["id", "state", "due_at", "reason", "uncounted"], waiting, set).await?;
     record_of_those_there(scope, attempts).await?;
-    let unknown = statuses::apply(scope, &changes).await?;
-    let gone: Vec<Grave<'_>> = unknown.iter().map(|wamid| Grave::Message(wamid)).collect();
+    let applied = statuses::apply(scope, &changes).await?;
+    let gone: Vec<Grave<'_>> = applied.unknown.iter().map(|wamid| Grave::Message(wamid)).collect();
     tombstone::bury(scope, &gone).await?;
     statuses::unpark(scope, &wamids).await
 }
@@ -100,7 +101,9 @@ async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, Db
 pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "update queue set state = 'dead' where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
     let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
-    close(scope, &rows)
+    let buried = close(scope, &rows)?;
+    scope.news.extend(buried.iter().map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
+    Ok(buried)
 }
 
 /// Takes messages out of the queue that will not be sent, in whatever state they wait.
@@ -149,7 +152,8 @@ fn gone(rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
         .collect()
 }
 
-/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`.
+/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`, and that
+/// attempt is kept, so that whoever finds a message doubled finds out why.
 pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), DbErr> {
     let rows = queue::Entity::find().filter(queue::Column::State.eq("claimed")).all(scope.tx).await?;
     let sql = "update queue set state = 'ambiguous', due_at = $1, reason = $2 where id in ({ids})";

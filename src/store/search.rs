@@ -23,7 +23,7 @@ use crate::store::batch::{Reply, Scope};
 use crate::store::entity::message;
 use crate::store::identity::execute;
 use crate::store::read::Clause;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Inner, Store, bulk};
 
 /// How often new messages are looked for: a message is found by its words a moment after it is stored, this at the most.
@@ -232,7 +232,7 @@ async fn insert(scope: &Scope<'_>, texts: &[(i64, BTreeSet<String>)]) -> Result<
                 "insert into search (position, words) select position, cast(words as tsvector) from v";
             bulk::with_values(scope.tx, &["position", "words"], rows, insert).await.map(drop)
         }
-        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await,
+        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await.map(drop),
     }
 }
 

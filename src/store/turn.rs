@@ -2,11 +2,12 @@
 //! business writes, in the transaction of the batch. A turn that may not be committed refuses the whole batch, whose jobs
 //! are then tried one by one: alone, the refusal is its answer.
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
+use crate::domain::notice::News;
 use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
@@ -34,6 +35,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
         if let Some(change) = turn.consent {
             consent::change(scope, turn.session.contact, change, Some(turn.session.conversation)).await?;
         }
+        let conversation = turn.session.conversation;
+        scope.news.extend(turn.changes.iter().map(|change| News::Conversation(conversation, *change)));
         for (state, option) in &turn.chosen {
             scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
         }
@@ -85,10 +88,13 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
             ]
         })
         .collect();
-    let set = "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
+    let fence = if scope.is_fenced { "and session.version = v.version - 1" } else { "" };
+    let set = format!(
+        "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
                handed_off = v.handed_off, handed_off_until = v.handed_off_until, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
-               updated_at = v.updated_at from v where session.id = v.id and session.version = v.version - 1";
-    let saved = bulk::with_values(scope.tx, &columns, rows, set).await?;
+               updated_at = v.updated_at from v where session.id = v.id {fence}"
+    );
+    let saved = bulk::with_values(scope.tx, &columns, rows, &set).await?;
     if saved == turns.len() as u64 { Ok(()) } else { Err(Abort::Refused(Reply::Turn(TurnReply::Conflict))) }
 }
 
@@ -125,7 +131,7 @@ async fn save_timers(scope: &Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
     bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &cleared).await?;
     let columns = ["conversation_id", "shard", "generation", "due_at"];
     let replace = "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
-    bulk::insert(scope.tx, "timer", &columns, set, replace).await
+    bulk::insert(scope.tx, "timer", &columns, set, replace).await.map(drop)
 }
 
 async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
@@ -147,6 +153,7 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             let position = scope.ids.next();
             messages.push(message_row(scope, turn, outgoing, position));
             rows.push(queue_row(scope, turn, outgoing, position, state));
+            scope.news.push(News::Message(outgoing.id));
             outbound.push(Outbound {
                 id: outgoing.id,
                 position,
@@ -169,12 +176,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             scope.tally.add(number, "status:queued", 1);
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
-    for part in bulk::parts(&rows) {
-        queue::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    bulk::insert_models(scope.tx, messages, "").await?;
+    bulk::insert_models(scope.tx, rows, "").await?;
     if !outbound.is_empty() {
         scope.after.said = true;
         scope.after.hints.push(Hint::Queued(outbound));

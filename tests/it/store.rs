@@ -121,6 +121,7 @@ fn turn(store: &Store, event: Accepted, session: &Session, texts: &[&str]) -> Tu
         writes: Vec::new(),
         chosen: Vec::new(),
         consent: None,
+        changes: Vec::new(),
     }
 }
 

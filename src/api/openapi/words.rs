@@ -8,7 +8,7 @@ use crate::domain::access::Scope;
 use crate::domain::contact::AliasKind;
 use crate::domain::delivery::Status;
 use crate::store::read::EVENT_STATES;
-use crate::store::{Actor, ErasureState, MediaState, Outcome, QueueState};
+use crate::store::{Actor, DeliveryState, ErasureState, MediaState, Outcome, QueueState};
 
 /// A type that stands for text in the document, and is nothing else.
 macro_rules! text {
@@ -71,6 +71,10 @@ text! {
     OrderText, "Order", one_of(["asc", "desc"]);
     /// By what a range of statistics is divided.
     EveryText, "Every", one_of(["hour", "day", "total"]);
+    /// Something that an outlet is told.
+    DeliveryIdText, "DeliveryId", id("dlv_");
+    /// How far a delivery has come.
+    DeliveryStateText, "DeliveryState", one_of(DeliveryState::ALL.map(DeliveryState::as_str));
     /// Who does something.
     ActorText, "Actor", one_of(Actor::KINDS);
     /// What became of what somebody did.

@@ -22,6 +22,7 @@ use crate::domain::contact::Identity;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::feed::{self, Feed};
 use crate::media;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
@@ -121,12 +122,25 @@ fn limits() -> media::Limits {
     }
 }
 
+fn live() -> feed::Limits {
+    feed::Limits {
+        readers_max: 2,
+        buffer: 16,
+        heartbeat: Duration::from_secs(15),
+        stalled_after: Duration::from_secs(30),
+        kept_for: Duration::from_secs(3_600),
+        commits_max: 1_000,
+        log_kept_for: Duration::from_secs(3_600),
+    }
+}
+
 /// No limit: the clock of these tests stands still.
 const RATE: Rate = Rate { per_second: 0, burst: 0 };
 
 fn deps(store: Store) -> Deps {
     let (vault, nothing) = (Vault::in_memory(), Arc::<[String]>::from([]));
     Deps {
+        feed: Feed::new(store.clone(), live()),
         eraser: Eraser::new(store.clone(), vault.clone(), Arc::clone(&nothing)),
         exporter: Exporter::new(store.clone(), vault.clone(), nothing),
         keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
@@ -139,6 +153,10 @@ fn deps(store: Store) -> Deps {
         library: Library { vault, limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
+        replay: crate::replay::Settings {
+            words: crate::domain::consent::Words::built_in(),
+            turn_timeout: Duration::from_secs(5),
+        },
         health: Arc::new(Vec::new),
         set_token: Arc::new(|_, token| {
             let answer = match token.expose() {
@@ -241,6 +259,7 @@ impl House {
             writes: Vec::new(),
             chosen: vec![("main_menu".into(), "Orders".into())],
             consent: None,
+            changes: Vec::new(),
         };
         assert_eq!(self.store().commit_turn(turn).await.unwrap(), TurnReply::Committed);
         message_id

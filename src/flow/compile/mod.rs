@@ -10,6 +10,7 @@ mod graph;
 mod menus;
 mod messages;
 mod people;
+mod services;
 mod shapes;
 mod sql;
 mod states;

@@ -117,5 +117,6 @@ pub(crate) async fn waste(scope: &Scope<'_>, contents: &[String]) -> Result<(), 
     let kept: BTreeSet<String> = kept.into_iter().flatten().collect();
     let rows = contents.into_iter().filter(|hash| !kept.contains(*hash));
     let rows = rows.map(|hash| vec![Value::from(hash)]).collect();
-    bulk::insert(scope.tx, "media_waste", &["sha256"], rows, "on conflict (sha256) do nothing").await
+    bulk::insert(scope.tx, "media_waste", &["sha256"], rows, "on conflict (sha256) do nothing").await?;
+    Ok(())
 }

@@ -155,7 +155,8 @@ pub(crate) async fn bury(scope: &mut Scope<'_>, graves: &[Grave<'_>]) -> Result<
     let rows = rows.into_iter().filter(|(hash, _)| seen.insert(hash.clone()));
     let rows = rows.map(|(hash, until)| vec![Value::from(hash), until.into()]).collect();
     let known = "on conflict (hash) do update set until = excluded.until";
-    bulk::insert(scope.tx, "tombstone", &["hash", "until"], rows, known).await
+    bulk::insert(scope.tx, "tombstone", &["hash", "until"], rows, known).await?;
+    Ok(())
 }
 
 /// Which of these events, by their places, are of something that was erased: they are known, and nothing of them is kept.
@@ -210,7 +211,8 @@ pub(crate) async fn mark(scope: &mut Scope<'_>, person: &contact::Model, ids: &[
     };
     let rows: Vec<Vec<Value>> = ids.iter().map(row).collect();
     scope.after.marked = true;
-    bulk::insert(scope.tx, "opt_out_mark", &columns, rows, "on conflict (hash) do nothing").await
+    bulk::insert(scope.tx, "opt_out_mark", &columns, rows, "on conflict (hash) do nothing").await?;
+    Ok(())
 }
 
 /// What the ids of a person say that they wanted, from before they were erased. The marks go: from here on it stands with the

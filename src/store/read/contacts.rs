@@ -105,7 +105,16 @@ impl Store {
         })
         .await
     }
-    /// A person by their id, or by the one whom they turned out to be.
+
+    /// Whom this means: the contact, or the one whom it turned out to be.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_contact_id(&self, who: Who) -> Result<Option<ContactId>, Error> {
+        self.read(move |db| async move { Ok(who.find(&db).await?.map(ContactId)) }).await
+    }
+
+    /// A person by their id, or the one whom they turned out to be.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -22,7 +22,7 @@ enum Fate {
 
 use Fate::{Goes, IsTakenOut, NamesNobody};
 
-const TABLES: [(&str, Fate, &str); 29] = [
+const TABLES: [(&str, Fate, &str); 32] = [
     ("alias", Goes, "contact_id kind value"),
     (
         "api_key",
@@ -42,12 +42,20 @@ const TABLES: [(&str, Fate, &str); 29] = [
     ("counter_day", NamesNobody, "day name phone_number_id value"),
     // The flow's `on_erase` says so.
     ("defects", Goes, "customer_phone description id media_id number order_number reported_at status"),
+    // What is told of somebody is found by ids of ours when it is told, and then it is not there.
+    (
+        "delivery",
+        NamesNobody,
+        "attempts commit_id created_at done_at due_at happened_at id lane news outlet place reason since state status",
+    ),
     // The ids are there while it goes on.
     (
         "erasure",
         IsTakenOut,
         "contact_id conversations done_at events files id ids messages reason state wanted_at",
     ),
+    // See the delivery.
+    ("feed", NamesNobody, "at id news"),
     ("flow", NamesNobody, "first_used_at hash name source"),
     ("follower", NamesNobody, "name position"),
     (
@@ -77,6 +85,7 @@ const TABLES: [(&str, Fate, &str); 29] = [
         "customer_name customer_phone delivered_on id line number ordered_on product promised_on quantity status",
     ),
     ("production_schedule", NamesNobody, "day id line planned produced product shift status"),
+    ("outlet", NamesNobody, "come_to name place"),
     (
         "queue",
         Goes,
