@@ -129,6 +129,7 @@ pub(crate) async fn prune(scope: &mut Scope<'_>, wanted: &Prune) -> Result<Reply
             Pruned { rows, next: (rows.cast_signed() == ROWS_AT_ONCE).then_some(0) }
         }
     };
+    scope.after.removed |= pruned.rows > 0;
     Ok(Reply::Pruned(pruned))
 }
 
