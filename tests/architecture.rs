@@ -63,7 +63,10 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ),
     ("actix_web::", &["src/webhook/", "src/api/", "src/sandbox/", "src/app/"]),
     // Requests are for the first three; the others only read an address with its `Url`.
-    ("reqwest::", &["src/meta/client/", "src/sandbox/", "src/connector/http.rs", "src/config/", "src/api/params.rs"]),
+    (
+        "reqwest::",
+        &["src/meta/client/", "src/sandbox/", "src/connector/http.rs", "src/config/", "src/api/params.rs"],
+    ),
     ("crate::meta::client", &["src/sender/", "src/media/", "src/template/", "src/app/"]),
     ("object_store::", &["src/media/vault.rs"]),
     ("minijinja::", &["src/flow/"]),

@@ -212,7 +212,12 @@ impl Running {
         let services = Services::new(parts.variables, config.connectors.plain_http.clone())?;
         for flow in std::iter::once(&parts.flow).chain(parts.flows.values()) {
             let unfit = services.unfit(flow);
-            anyhow::ensure!(unfit.is_empty(), "the flow `{}` cannot be run: {}", flow.name(), unfit.join("; "));
+            anyhow::ensure!(
+                unfit.is_empty(),
+                "the flow `{}` cannot be run: {}",
+                flow.name(),
+                unfit.join("; ")
+            );
         }
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
         let templates = Book::new(config.numbers.iter().filter_map(|number| {

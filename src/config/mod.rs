@@ -36,7 +36,8 @@ pub use secret::Secret;
 pub use serve::Missing;
 pub use source::Source;
 pub use table::{
-    Api, Config, Connectors, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
+    Api, Config, Connectors, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta,
+    Pacing,
 };
 
 use file::{File, Given};

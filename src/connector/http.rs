@@ -59,7 +59,9 @@ impl Services {
                 }
             }
             let sample = service.address.replace(['{', '}'], "");
-            if let Err(problem) = Url::parse(&sample).map_err(|error| error.to_string()).and_then(|url| self.client(&url)) {
+            if let Err(problem) =
+                Url::parse(&sample).map_err(|error| error.to_string()).and_then(|url| self.client(&url))
+            {
                 problems.push(format!("connector `{name}`: {problem}"));
             }
         }
@@ -93,7 +95,8 @@ impl Services {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        let answer = serde_json::from_slice(&body).map_err(|error| format!("its answer is no JSON: {error}"))?;
+        let answer =
+            serde_json::from_slice(&body).map_err(|error| format!("its answer is no JSON: {error}"))?;
         let taken = take(answer, &service.take);
         match taken.to_string().len() {
             bytes if bytes > VARIABLE_BYTES_MAX => Err(format!(
@@ -116,7 +119,8 @@ impl Services {
     }
 
     fn secret(&self, variable: &str) -> Result<HeaderValue, String> {
-        let secret = (self.variables)(variable).ok_or_else(|| format!("the environment variable {variable} is not set"))?;
+        let secret = (self.variables)(variable)
+            .ok_or_else(|| format!("the environment variable {variable} is not set"))?;
         let mut value = HeaderValue::try_from(secret.expose())
             .map_err(|_| format!("the environment variable {variable} holds what no header may hold"))?;
         value.set_sensitive(true);
@@ -133,7 +137,9 @@ impl Services {
         if url.scheme() == "https" || self.plain_http.iter().any(|allowed| allowed == host) {
             return Ok(&self.outside);
         }
-        Err(format!("`{host}` would be asked over plain http; use https, or name it in SWITCHBOARD_PLAIN_HTTP_HOSTS"))
+        Err(format!(
+            "`{host}` would be asked over plain http; use https, or name it in SWITCHBOARD_PLAIN_HTTP_HOSTS"
+        ))
     }
 }
 
@@ -186,7 +192,8 @@ fn take(mut answer: Value, path: &[String]) -> Value {
 
 /// The address with its values in it, and the values that it does not hold.
 fn address(template: &str, params: &BTreeMap<String, Value>) -> Result<(Url, Map<String, Value>), String> {
-    let mut rest: Map<String, Value> = params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut rest: Map<String, Value> =
+        params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut filled = String::with_capacity(template.len() + 32);
     let mut left = template;
     while let Some((before, after)) = left.split_once('{') {
@@ -209,7 +216,9 @@ fn text(name: &str, value: &Value) -> Result<String, String> {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        Value::Array(_) | Value::Object(_) => Err(format!("`{name}` is a list or a map, which no address can hold")),
+        Value::Array(_) | Value::Object(_) => {
+            Err(format!("`{name}` is a list or a map, which no address can hold"))
+        }
     }
 }
 
@@ -217,7 +226,9 @@ fn text(name: &str, value: &Value) -> Result<String, String> {
 fn encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => into.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                into.push(char::from(byte))
+            }
             // Writing to a string cannot fail.
             _ => _ = write!(into, "%{byte:02X}"),
         }
@@ -238,7 +249,8 @@ mod tests {
     #[test]
     fn a_value_stays_where_it_was_put() {
         let template = "https://a.example/o/{n}/x?q={q}";
-        let (url, rest) = filled(template, json!({"n": "../../etc?a#b", "q": "ä&b=c d", "more": [1]})).unwrap();
+        let (url, rest) =
+            filled(template, json!({"n": "../../etc?a#b", "q": "ä&b=c d", "more": [1]})).unwrap();
         assert_eq!(url, "https://a.example/o/..%2F..%2Fetc%3Fa%23b/x?q=%C3%A4%26b%3Dc%20d");
         assert_eq!(rest, json!({"more": [1]}));
         let (url, _) = filled(template, json!({"n": 7, "q": null})).unwrap();
@@ -252,10 +264,18 @@ mod tests {
     fn plain_http_is_for_this_machine_and_for_whom_it_is_allowed() {
         let services = Services::new(Arc::new(|_| None), vec!["erp.internal".to_owned()]).unwrap();
         let may = |url: &str| services.client(&Url::parse(url).unwrap()).is_ok();
-        for fine in ["https://a.example/", "http://localhost:1/", "http://127.0.0.1/", "http://[::1]/", "http://erp.internal:80/"] {
+        for fine in [
+            "https://a.example/",
+            "http://localhost:1/",
+            "http://127.0.0.1/",
+            "http://[::1]/",
+            "http://erp.internal:80/",
+        ] {
             assert!(may(fine), "{fine}");
         }
-        for wrong in ["http://a.example/", "http://10.0.0.1/", "http://localhost.a.example/", "http://xerp.internal/"] {
+        for wrong in
+            ["http://a.example/", "http://10.0.0.1/", "http://localhost.a.example/", "http://xerp.internal/"]
+        {
             assert!(!may(wrong), "{wrong}");
         }
     }
@@ -263,10 +283,15 @@ mod tests {
     #[test]
     fn a_part_is_taken_by_names_and_places() {
         let answer = json!({"orders": [{"n": 1}, {"n": 2}]});
-        let part = |path: &[&str]| take(answer.clone(), &path.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>());
+        let part = |path: &[&str]| {
+            take(answer.clone(), &path.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>())
+        };
         assert_eq!(part(&[]), answer);
         assert_eq!(part(&["orders", "1", "n"]), json!(2));
-        assert_eq!((part(&["orders", "2"]), part(&["orders", "n"]), part(&["x", "y"])), (json!(null), json!(null), json!(null)));
+        assert_eq!(
+            (part(&["orders", "2"]), part(&["orders", "n"]), part(&["x", "y"])),
+            (json!(null), json!(null), json!(null))
+        );
     }
 
     #[test]
@@ -275,10 +300,20 @@ mod tests {
                       secrets: { Authorization: ERP_LOGIN } }\nstates:\n  s: { call: find, on: { ok: e, error: e } }\n  e: { end: E }\n";
         let flow = Flow::parse(source, "b").unwrap();
         let services = |secret: &'static str| {
-            Services::new(Arc::new(move |name| Secret::new(if name == "ERP_LOGIN" { secret } else { "" })), Vec::new()).unwrap()
+            Services::new(
+                Arc::new(move |name| Secret::new(if name == "ERP_LOGIN" { secret } else { "" })),
+                Vec::new(),
+            )
+            .unwrap()
         };
         let told = services("").unfit(&flow).join("\n");
-        for part in ["connector `find`", "header `Authorization`", "ERP_LOGIN is not set", "`erp.example`", "SWITCHBOARD_PLAIN_HTTP_HOSTS"] {
+        for part in [
+            "connector `find`",
+            "header `Authorization`",
+            "ERP_LOGIN is not set",
+            "`erp.example`",
+            "SWITCHBOARD_PLAIN_HTTP_HOSTS",
+        ] {
             assert!(told.contains(part), "{part}: {told}");
         }
         let told = services("hush\nhush").unfit(&flow).join("\n");

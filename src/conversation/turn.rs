@@ -368,7 +368,9 @@ impl Draft<'_> {
                         CallResult::Failed("the database refused the write".to_owned())
                     } else {
                         let params = call.params();
-                        match connector::call(&desk.store, &desk.services, name, connector, params, &key).await {
+                        match connector::call(&desk.store, &desk.services, name, connector, params, &key)
+                            .await
+                        {
                             Called::Result(result) => result,
                             Called::Write(write) => {
                                 self.writes.push(write);

@@ -179,7 +179,9 @@ impl Session {
 
     fn real(&self, script: &str) -> String {
         let places = PLACES.iter().zip(&self.addresses);
-        places.fold(script.replace(CARGO_RUN, "switchboard "), |script, (place, here)| script.replace(place, here))
+        places.fold(script.replace(CARGO_RUN, "switchboard "), |script, (place, here)| {
+            script.replace(place, here)
+        })
     }
 
     /// With the addresses of the page.

@@ -152,7 +152,8 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
 }
 
 fn parts(flow: Flow) -> Parts {
-    let variables = Arc::new(|name: &str| (name == "SHOP_LOGIN").then(|| Secret::new("Bearer hush")).flatten());
+    let variables =
+        Arc::new(|name: &str| (name == "SHOP_LOGIN").then(|| Secret::new("Bearer hush")).flatten());
     Parts { variables, ..Parts::new(flow) }
 }
 
@@ -201,8 +202,15 @@ fn whatever_a_service_does_the_person_hears_what_the_flow_says_of_it() {
         assert_eq!(first.line, format!("GET /orders/A-1?for={ADA} HTTP/1.1"));
         assert_eq!((&*first.headers["x-shop"], &*first.headers["authorization"]), ("Mill 7", "Bearer hush"));
         assert!(!first.headers.contains_key("idempotency-key") && first.body.is_empty());
-        assert!(!asked.iter().any(|asked| asked.line.contains("/orders/..?")), "what leads up is not asked for");
-        assert_eq!(asked.iter().filter(|asked| asked.line.contains("elsewhere")).count(), 1, "nothing is followed");
+        assert!(
+            !asked.iter().any(|asked| asked.line.contains("/orders/..?")),
+            "what leads up is not asked for"
+        );
+        assert_eq!(
+            asked.iter().filter(|asked| asked.line.contains("elsewhere")).count(),
+            1,
+            "nothing is followed"
+        );
         test.stop().await;
     });
 }
@@ -237,7 +245,8 @@ fn a_turn_that_is_worked_out_again_asks_under_the_same_name() {
     run(async {
         let service = Service::start().await;
         // The write after the call is refused: there is no such table. So the turn is worked out a second time.
-        let source = BOT.replace("SERVICE", &service.address).replace("update orders set", "update no_such_table set");
+        let source =
+            BOT.replace("SERVICE", &service.address).replace("update orders set", "update no_such_table set");
         let flow = Flow::parse(&source, "services.yaml").unwrap();
         let test = TestApp::start_with(Database::new(Engine::Sqlite).unwrap(), parts(flow), |_| {}).await;
         says(&test, ADA, "hi", 1).await;
@@ -260,13 +269,17 @@ fn a_flow_whose_services_cannot_be_asked_does_not_start() {
             let folder = tempfile::tempdir().unwrap();
             let mut config = Config::default();
             config.listen = "127.0.0.1:0".parse().unwrap();
-            config.database.url =
-                switchboard::config::DatabaseUrl::new(format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display())).unwrap();
+            config.database.url = switchboard::config::DatabaseUrl::new(format!(
+                "sqlite://{}?mode=rwc",
+                folder.path().join("a.db").display()
+            ))
+            .unwrap();
             config.media.url = folder.path().join("media").display().to_string();
             config.meta.app_secret = Secret::new("s");
             config.meta.verify_token = Secret::new("v");
             config.connectors.plain_http = allowed.iter().map(|host| (*host).to_owned()).collect();
-            let variables = Arc::new(move |name: &str| (name == variable).then(|| Secret::new("x")).flatten());
+            let variables =
+                Arc::new(move |name: &str| (name == variable).then(|| Secret::new("x")).flatten());
             let flow = Flow::parse(&source, "services.yaml").unwrap();
             let parts = Parts { variables, clock: Clock::system(), ..Parts::new(flow) };
             match App::start(config, parts).await {
@@ -278,7 +291,12 @@ fn a_flow_whose_services_cannot_be_asked_does_not_start() {
             }
         };
         let told = start("OTHER", &[]).await;
-        for part in ["`services`", "connector `find`", "SHOP_LOGIN is not set", "`erp.example` would be asked over plain http"] {
+        for part in [
+            "`services`",
+            "connector `find`",
+            "SHOP_LOGIN is not set",
+            "`erp.example` would be asked over plain http",
+        ] {
             assert!(told.contains(part), "{part}: {told}");
         }
         assert_eq!(start("SHOP_LOGIN", &["erp.example"]).await, "");

@@ -16,8 +16,15 @@ use crate::flow::yaml::{Node, Span, Yaml};
 
 const SCHEMES: [&str; 2] = ["https://", "http://"];
 /// Headers that a request has by itself.
-const OWN_HEADERS: [&str; 7] =
-    ["accept", "connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"];
+const OWN_HEADERS: [&str; 7] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "idempotency-key",
+    "transfer-encoding",
+];
 /// How the names of our own settings begin: what they hold is not for others.
 const OWN_VARIABLES: [&str; 3] = ["SWITCHBOARD_", "WHATSAPP_", "DATABASE_"];
 
@@ -46,7 +53,10 @@ impl Compiler<'_> {
         for (name, (at, _)) in unused.filter(|_| method == Some(Method::Get)) {
             let problem = self.report.error(at, format!("the address has no `{{{name}}}`"));
             let near = did_you_mean(name, bound.iter().map(String::as_str));
-            help(problem, near.or_else(|| Some("a `GET` has no body; say `method: POST` to send one".to_owned())));
+            help(
+                problem,
+                near.or_else(|| Some("a `GET` has no body; say `method: POST` to send one".to_owned())),
+            );
         }
         let params: Option<BTreeMap<_, _>> =
             expressions.into_iter().map(|(name, (_, expression))| Some((name, expression?))).collect();
@@ -82,10 +92,10 @@ impl Compiler<'_> {
         let mut places = Vec::new();
         let mut from = 0;
         while let Some(open) = address[from..].find(['{', '}']).map(|at| from + at) {
-            let name = address[open..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
-            let is_name = |name: &&str| {
-                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            };
+            let name =
+                address[open..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+            let is_name =
+                |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let Some(name) = name.filter(is_name) else {
                 let at = node.part(self.report.source(), address, open..address.len());
                 self.report.error(&at, "a parameter is written `{name}`");
@@ -118,7 +128,9 @@ impl Compiler<'_> {
             }
             let fine = value.chars().all(|c| c == ' ' || c.is_ascii_graphic());
             if !fine {
-                compiler.report.error(&node.at, "a header holds ASCII letters, digits and signs, in one line");
+                compiler
+                    .report
+                    .error(&node.at, "a header holds ASCII letters, digits and signs, in one line");
             }
             fine.then(|| value.to_owned())
         };
@@ -169,7 +181,8 @@ impl Compiler<'_> {
     }
 
     fn header_named(&mut self, name: &str, at: &Span) -> bool {
-        let fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        let fine = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         if !fine {
             self.report.error(at, format!("`{name}` cannot be the name of a header"));
         } else if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {

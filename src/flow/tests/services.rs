@@ -4,7 +4,8 @@ use super::check::{only, problems_of};
 use super::*;
 use crate::flow::{Method, Service};
 
-const STATES: &str = "states:\n  main: { call: c, save: x, on: { ok: e, error: e } }\n  e: { end: '${ x }' }\n";
+const STATES: &str =
+    "states:\n  main: { call: c, save: x, on: { ok: e, error: e } }\n  e: { end: '${ x }' }\n";
 
 fn declared(connector: &str) -> String {
     format!("connectors:\n  c: {{ {connector} }}\n{STATES}")
@@ -42,7 +43,10 @@ fn a_service_is_read_whole() {
 fn mistakes_in_a_service_are_found() {
     for (connector, expected) in [
         ("http: 'ftp://a.example/'", "5: 'ftp://a.example/': an address begins with `https://`"),
-        ("http: 'https://{h}.example/', params: { h: now }", "5: 'https://{h}.example/': `{h}.example` cannot be a host"),
+        (
+            "http: 'https://{h}.example/', params: { h: now }",
+            "5: 'https://{h}.example/': `{h}.example` cannot be a host",
+        ),
         ("http: 'https://u:p@a.example/'", "5: 'https://u:p@a.example/': `u:p@a.example` cannot be a host"),
         ("http: 'https://a.example/#x'", "5: 'https://a.example/#x': an address holds no '#'"),
         ("http: 'https://a.example/{n'", "5: {n: a parameter is written `{name}`"),
@@ -50,9 +54,18 @@ fn mistakes_in_a_service_are_found() {
         ("http: 'https://a.example/', params: { n: now }", "5: n: the address has no `{n}`"),
         ("http: 'https://a.example/', method: PUT", "5: PUT: `method` is `GET` or `POST`, not `PUT`"),
         ("http: 'https://a.example/', headers: { Host: a }", "5: Host: the header `Host` is set by itself"),
-        ("http: 'https://a.example/', headers: { X: '${ now }' }", "5: '${ now }': a header is the same for every call"),
-        ("http: 'https://a.example/', secrets: { X: hush }", "5: hush: `hush` cannot be the name of an environment variable"),
-        ("http: 'https://a.example/', secrets: { X: WHATSAPP_API_TOKEN }", "5: WHATSAPP_API_TOKEN: `WHATSAPP_API_TOKEN` is for the program alone"),
+        (
+            "http: 'https://a.example/', headers: { X: '${ now }' }",
+            "5: '${ now }': a header is the same for every call",
+        ),
+        (
+            "http: 'https://a.example/', secrets: { X: hush }",
+            "5: hush: `hush` cannot be the name of an environment variable",
+        ),
+        (
+            "http: 'https://a.example/', secrets: { X: WHATSAPP_API_TOKEN }",
+            "5: WHATSAPP_API_TOKEN: `WHATSAPP_API_TOKEN` is for the program alone",
+        ),
         ("http: 'https://a.example/', take: a..b", "5: a..b: `take` leads nowhere: `a..b`"),
         ("http: 'https://a.example/', timeout: 11s", "5: 11s: `timeout` is out of range: `11s`"),
         ("http: 'https://a.example/', rows: 1", "5: rows: connector `c` has no use for `rows`"),
