@@ -10,9 +10,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 
-use super::{business_accounts, media_limits};
+use super::people::People;
+use super::{Core, business_accounts, media_limits, replay_settings};
 use crate::api;
 use crate::config::{Config, Limits};
+use crate::feed::Feed;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
 use crate::meta::signature::AppSecret;
@@ -24,28 +26,36 @@ use crate::template::Book;
 use crate::webhook::{self, Door};
 
 /// What both doors look at, beside the store.
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) metrics: Metrics,
     pub(super) board: Board,
     pub(super) vault: Vault,
     pub(super) templates: Book,
+    pub(super) feed: Feed,
+    pub(super) people: People,
 }
 
-/// Opens both doors.
-pub(super) fn open(config: &Config, api: api::Deps) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+/// The door for Meta.
+pub(super) fn door(config: &Config, store: &Store, metrics: &Metrics) -> anyhow::Result<Arc<Door>> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
     let verify_token =
         config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-    let door = Arc::new(Door {
-        store: api.store.clone(),
-        metrics: api.metrics.clone(),
+    Ok(Arc::new(Door {
+        store: store.clone(),
+        metrics: metrics.clone(),
         app_secret: AppSecret::new(app_secret.expose()),
         verify_token,
         numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
         accounts: business_accounts(config).into_iter().collect(),
         body_max: config.limits.webhook_body_bytes,
         retry_after: config.limits.retry_after,
-    });
+    }))
+}
+
+/// Opens both doors.
+pub(super) fn open(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+    let (door, api) = (core.door(config)?, core.api(config));
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()
@@ -73,7 +83,7 @@ pub(super) fn api_deps(
     known: Known,
     sender: &Addr<SenderActor>,
 ) -> api::Deps {
-    let Known { metrics, board, vault, templates } = known;
+    let Known { metrics, board, vault, templates, feed, people } = known;
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -82,6 +92,7 @@ pub(super) fn api_deps(
     let limits = &config.limits;
     api::Deps {
         store: store.clone(),
+        feed,
         keys: api::ApiKeys::new(
             config.api_key.as_ref(),
             store.clone(),
@@ -89,9 +100,12 @@ pub(super) fn api_deps(
         ),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
+        eraser: people.eraser,
+        exporter: people.exporter,
         templates,
         metrics,
         window_margin: limits.window_margin,
+        replay: replay_settings(config),
         health: Arc::new(move || board.numbers().into_iter().map(number_health).collect()),
         set_token: Arc::new(move |phone_number_id, token| {
             let answer = sender.send(SetToken { phone_number_id, token });

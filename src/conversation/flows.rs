@@ -24,11 +24,10 @@ impl Flows {
     /// When the store cannot keep them.
     pub async fn new(
         store: Store,
-        current: Flow,
+        current: Arc<Flow>,
         by_number: HashMap<String, Flow>,
         functions: Functions,
     ) -> Result<Self, Error> {
-        let current = Arc::new(current);
         let by_number: HashMap<String, Arc<Flow>> =
             by_number.into_iter().map(|(number, flow)| (number, Arc::new(flow))).collect();
         let mut known = HashMap::new();
@@ -42,6 +41,13 @@ impl Flows {
             known.insert(flow.hash().to_owned(), Arc::clone(flow));
         }
         Ok(Self { current, by_number, functions, known: Mutex::new(known), store })
+    }
+
+    /// `flow` for every number, and nothing kept: sessions that are pinned to another one go on with this.
+    #[must_use]
+    pub fn of_one(store: Store, flow: Flow) -> Self {
+        let (by_number, functions) = (HashMap::new(), Functions::default());
+        Self { current: Arc::new(flow), by_number, functions, known: Mutex::default(), store }
     }
 
     /// The flow of new conversations with this number of ours.

@@ -31,8 +31,8 @@ pub struct Desk {
     pub store: Store,
     /// The flows.
     pub flows: Flows,
-    /// The services that flows ask over HTTP.
-    pub services: Services,
+    /// The services that flows ask over HTTP; without them, none is asked.
+    pub services: Option<Services>,
     /// The words by which people opt out and in again.
     pub words: Words,
     /// Who knows which templates are marketing.

@@ -11,6 +11,9 @@ use super::template::{Expression, Template};
 use crate::clock::Millis;
 use crate::domain::inbound::MediaKind;
 
+/// The one parameter of `on_erase` and `on_export`: an id under which a person is known, as `contact.id` is.
+pub const PERSON: &str = "person";
+
 /// The name of a state.
 pub(super) type StateName = String;
 
@@ -26,6 +29,10 @@ pub(super) struct Definition {
     pub(super) opt_out: OptOut,
     pub(super) receipts: Receipts,
     pub(super) connectors: BTreeMap<String, Declared>,
+    /// Statements by which a person leaves the business's own tables.
+    pub(super) on_erase: Vec<String>,
+    /// Queries that give what these hold of a person.
+    pub(super) on_export: Vec<String>,
     pub(super) states: BTreeMap<StateName, State>,
     /// The names that some state saves.
     pub(super) variables: Arc<[String]>,

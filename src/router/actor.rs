@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, Supervised, Supervisor};
+use actix::{
+    Actor, ActorFutureExt, Arbiter, AsyncContext, Context, Handler, Message, Supervised, Supervisor,
+    WrapFuture,
+};
 
 use crate::clock::duration_ms;
 use crate::conversation::Desk;
@@ -24,6 +27,11 @@ pub struct Route(pub Vec<Dispatch>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Recover(pub Vec<Dispatch>);
+
+/// The person in these conversations is no more: whatever is remembered of them goes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Forget(pub Vec<ConversationId>);
 
 /// Whether nobody has anything in hand.
 #[derive(Message)]
@@ -79,6 +87,15 @@ impl RouterActor {
         self.registry.insert(conversation, address, workload, now);
     }
 
+    fn passivate_later(&self, ctx: &mut Context<Self>) {
+        let clock = self.desk.store.clock().clone();
+        let wait = async move { clock.sleep(PASSIVATE_EVERY).await };
+        ctx.spawn(wait.into_actor(self).map(|(), router, ctx| {
+            router.registry.passivate(router.desk.store.clock().now());
+            router.passivate_later(ctx);
+        }));
+    }
+
     fn activate(
         &self,
         conversation: ConversationId,
@@ -99,9 +116,7 @@ impl Actor for RouterActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(PASSIVATE_EVERY, |router, _| {
-            router.registry.passivate(router.desk.store.clock().now());
-        });
+        self.passivate_later(ctx);
     }
 }
 
@@ -128,6 +143,17 @@ impl Handler<Recover> for RouterActor {
             .collect();
         for dispatch in lost {
             self.deliver(dispatch);
+        }
+    }
+}
+
+impl Handler<Forget> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, Forget(conversations): Forget, _: &mut Self::Context) {
+        // One that is in the middle of a turn ends it, cannot commit it, and is gone then: nobody has its address any more.
+        for conversation in conversations {
+            self.registry.forget(conversation);
         }
     }
 }

@@ -12,11 +12,13 @@ use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::domain::notice::{self, News};
 use crate::store::batch::Scope;
-use crate::store::entity::{alias, contact, session, webhook};
+use crate::store::entity::{alias, contact, opt_out_mark, session, webhook};
 use crate::store::merge::Moved;
+use crate::store::privacy::tombstone;
 use crate::store::read::name_key;
-use crate::store::{Session, bulk, identity, text};
+use crate::store::{Session, bulk, consent, identity, text};
 
 /// The person in a conversation and the number of ours that it is with.
 type Line = (i64, String);
@@ -288,10 +290,17 @@ impl Lookup {
         let plan = plan(&known, person.told);
         let before = plan.contact.and_then(|id| known.iter().find(|contact| contact.id == id));
         let changes = before.is_none_or(|before| !plan.changes_nothing(before));
+        // An erased person who wanted no messages still wants none.
+        let mark = tombstone::unmark(scope, &plan.gained).await?;
         let contact = match plan.contact {
-            Some(contact) => contact.0,
+            Some(contact) => {
+                if let Some(mark) = mark {
+                    consent::recall(scope, contact, mark).await?;
+                }
+                contact.0
+            }
             None => {
-                let contact = self.begin_contact(scope, &plan.ids, person);
+                let contact = self.begin_contact(scope, &plan.ids, person, mark);
                 self.looked_up.insert((contact, person.number.to_owned()));
                 contact
             }
@@ -359,32 +368,39 @@ impl Lookup {
         Found { fresh, ..found }
     }
 
-    /// Which of these conversations became part of another one, in this batch or before.
-    pub(crate) async fn successors(
+    /// Those of these conversations that are there, each with the one that it became part of, in this batch or before.
+    pub(crate) async fn standing(
         &self,
         scope: &Scope<'_>,
         conversations: &[i64],
-    ) -> Result<HashMap<i64, ConversationId>, DbErr> {
-        let mut successors = HashMap::new();
+    ) -> Result<HashMap<i64, Option<ConversationId>>, DbErr> {
+        let mut standing = HashMap::new();
         for part in bulk::parts(conversations) {
             let rows: Vec<(i64, Option<i64>)> = session::Entity::find()
                 .select_only()
                 .columns([session::Column::Id, session::Column::MergedInto])
                 .filter(session::Column::Id.is_in(part.iter().copied()))
-                .filter(session::Column::MergedInto.is_not_null())
                 .into_tuple()
                 .all(scope.tx)
                 .await?;
-            successors.extend(rows.into_iter().filter_map(|(id, into)| Some((id, ConversationId(into?)))));
+            standing.extend(rows.into_iter().map(|(id, into)| (id, into.map(ConversationId))));
         }
-        Ok(successors)
+        Ok(standing)
     }
 
-    fn begin_contact(&mut self, scope: &mut Scope<'_>, ids: &Identity, person: &Person<'_>) -> i64 {
+    fn begin_contact(
+        &mut self,
+        scope: &mut Scope<'_>,
+        ids: &Identity,
+        person: &Person<'_>,
+        mark: Option<opt_out_mark::Model>,
+    ) -> i64 {
         let id = scope.ids.next();
-        self.begun.insert(id);
+        if mark.is_none() {
+            self.begun.insert(id);
+        }
         scope.tally.add(person.number, "contacts", 1);
-        self.new_contacts.push(contact::ActiveModel {
+        let mut row = contact::ActiveModel {
             id: Set(id),
             wa_id: Set(ids.wa_id.as_deref().map(text)),
             user_id: Set(ids.user_id.as_deref().map(text)),
@@ -400,7 +416,11 @@ impl Lookup {
             updated_at: Set(scope.now),
             merged_into: Set(None),
             name_key: Set(person.told.now.name.as_deref().map(name_key)),
-        });
+        };
+        if let Some(mark) = mark {
+            tombstone::onto(&mut row, mark);
+        }
+        self.new_contacts.push(row);
         id
     }
 
@@ -431,6 +451,7 @@ impl Lookup {
             active_at: Set(None),
         });
         scope.tally.add(number, "conversations", 1);
+        scope.news.push(News::Conversation(conversation, notice::Change::Started));
         Session {
             conversation,
             contact: ContactId(contact),

@@ -17,33 +17,40 @@ use std::time::Duration;
 
 use migration::MigratorTrait;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
 mod activity;
+mod apply;
 mod audit;
 mod batch;
 mod bulk;
 mod connect;
 mod consent;
 mod counters;
+mod delivery;
 pub mod demo;
 mod directory;
 mod entity;
+mod feed;
 mod gate;
 mod identity;
+mod inspect;
 mod keys;
 mod media;
 mod merge;
 mod pauses;
+mod privacy;
 mod queue;
 pub mod read;
 mod recovery;
+mod request;
 mod search;
 mod sql;
+pub mod stage;
 mod statuses;
 mod template;
 mod turn;
@@ -53,8 +60,12 @@ mod writer;
 
 pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
+pub use delivery::{Delivery, DeliverySettle, DeliveryState};
+pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
+pub use inspect::{Condition, inspect};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
+pub use privacy::{Erasure, ErasureState, Found, HashKey, Line, Part, Parted, Place, Scrubbed};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
@@ -65,7 +76,9 @@ pub use types::{
 };
 
 use batch::Reply;
-use writer::{Job, Request};
+use privacy::tombstone::{self, Hasher};
+use request::{Job, Request};
+use stage::{Director, Moment, Stage};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
 const JOBS_WAITING_MAX: usize = 8_192;
@@ -94,6 +107,12 @@ pub enum Error {
     Closed,
 }
 
+/// The sequence whose numbers tell that the store takes writes.
+pub const WRITE_PROBE: &str = "switchboard write probe";
+
+/// What is said while the database does not begin a transaction.
+const AWAY: &str = "it did not answer when it was last tried; it is tried again every second";
+
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -113,6 +132,10 @@ pub struct Settings {
     pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
+    /// What goes into the hashes that are kept of the erased.
+    pub hash_key: HashKey,
+    /// The largest SQLite file, in bytes, that is written anew after a person was erased.
+    pub scrub_max_bytes: u64,
 }
 
 /// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
@@ -126,10 +149,12 @@ struct Inner {
     flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
+    stage: Stage,
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
     queued_max: i64,
+    hasher: Hasher,
     clock: Clock,
     ids: Ids,
 }
@@ -147,6 +172,12 @@ pub(crate) struct Gauge {
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
     failing: AtomicBool,
+    /// Turns whenever there may be more in the feed, or `failing` has changed.
+    told: watch::Sender<u64>,
+    /// Turns whenever a delivery is to be made again.
+    again: watch::Sender<u64>,
+    /// Whether the database does not even begin one. Changed by the writer alone.
+    away: AtomicBool,
     /// Whether there may be messages whose words are not kept yet.
     unfollowed: AtomicBool,
 }
@@ -163,9 +194,30 @@ impl Store {
         ids: Ids,
         metrics: Metrics,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
-        prepare(&settings.url, settings.migrate).await?;
-        let connections = connect::open(&settings.url, settings.reader_connections).await?;
-        ids.start_after(recovery::highest_id(&connections.writer).await?);
+        Self::open_directed(settings, clock, ids, metrics, None).await
+    }
+
+    /// As [`Store::open`], with somebody who decides when its work happens.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_directed(
+        settings: &Settings,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        director: Option<Arc<dyn Director>>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
+        let stage = Stage::new(director);
+        let opening = async {
+            prepare(&settings.url, settings.migrate).await?;
+            let connections = connect::open(&settings.url, settings.reader_connections).await?;
+            ids.start_after(recovery::highest_id(&connections.writer).await?);
+            let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
+            let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
+            Ok::<_, Error>((connections, hasher, erased))
+        };
+        let (connections, hasher, erased) = stage.work(opening).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -173,7 +225,7 @@ impl Store {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
-            connections.writer,
+            (connections.writer, erased),
             settings,
             clock.clone(),
             ids.clone(),
@@ -181,16 +233,18 @@ impl Store {
             hints,
             metrics,
         );
-        tokio::spawn(writer.run(waiting));
+        tokio::spawn(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
             readers: connections.readers,
             lists: connections.lists,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
+            stage,
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
             queued_max: settings.queued_max,
+            hasher,
             clock,
             ids,
         };
@@ -264,6 +318,9 @@ impl Store {
     }
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
+        if self.0.gauge.away.load(Ordering::Relaxed) {
+            return Err(Error::Database(DbErr::Custom(AWAY.to_owned())));
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job { request, on_behalf: self.1.clone(), answer };
         self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;
@@ -292,6 +349,13 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let stage = &self.0.stage;
+        if stage.is_directed() {
+            stage.pass(Moment::Read).await?;
+            let found = stage.work(read).await;
+            stage.pass(Moment::HandOver).await?;
+            return found;
+        }
         self.0.runtime.spawn(read).await.map_err(|_| Error::Closed)?
     }
 }

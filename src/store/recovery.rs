@@ -12,6 +12,7 @@ use sea_orm::{
 use crate::clock::Millis;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::domain::outbound::Priority;
 use crate::meta::webhook::{Body, parse_payload};
 use crate::store::KnownFlow;
@@ -160,9 +161,13 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "attempt.id",
         "queue.position",
         "media.id",
+        "feed.id",
+        "delivery.id",
+        "follower.position",
         "template.id",
         "api_key.id",
         "audit.id",
+        "erasure.id",
     ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");
@@ -212,6 +217,7 @@ pub(crate) async fn quarantine(scope: &mut Scope<'_>, event: EventId, reason: &s
     let changed =
         bulk::with_ids(scope.tx, sql, &[text(reason).into(), scope.now.into()], &[event.0]).await? == 1;
     scope.after.open_delta -= i64::from(changed);
+    scope.news.extend(changed.then_some(News::Alarm(Alarm::Quarantined(event))));
     Ok(changed)
 }
 

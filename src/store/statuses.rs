@@ -8,8 +8,10 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Value};
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::webhook;
+use crate::store::privacy::sweep;
 use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.
@@ -70,8 +72,10 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
             None => parked.push(*event),
         }
     }
-    let Applied { unknown, open } = apply(scope, &changes).await?;
-    parked.extend(news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event));
+    // A message has its row before it leaves: one that carries our id and has none was erased, or was too old to be kept.
+    let Applied { unknown, open, revealed } = apply(scope, &changes).await?;
+    let gone = news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event);
+    sweep::forget_statuses(scope, &gone.collect::<Vec<i64>>()).await?;
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
     scope.after.parked_delta += i64::try_from(parked.len()).unwrap_or(0);
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";
@@ -87,7 +91,8 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     if !settled.is_empty() {
         scope.after.hints.push(Hint::Settled(settled));
     }
-    Ok(())
+    // A status that names our id as well as Meta's may be the first to say that they are one.
+    unpark(scope, &revealed).await
 }
 
 fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate) -> Change {
@@ -151,6 +156,12 @@ struct Delivery {
     status: i16,
     error_code: Option<i64>,
     created_at: Millis,
+    sent_at: Option<Millis>,
+    delivered_at: Option<Millis>,
+    read_at: Option<Millis>,
+    failed_at: Option<Millis>,
+    /// Whether Meta's id of it is not known.
+    is_nameless: bool,
 }
 
 impl Delivery {
@@ -161,8 +172,30 @@ impl Delivery {
             status: row.try_get_by_index(2)?,
             error_code: row.try_get_by_index(3)?,
             created_at: row.try_get_by_index(4)?,
+            sent_at: row.try_get_by_index(5)?,
+            delivered_at: row.try_get_by_index(6)?,
+            read_at: row.try_get_by_index(7)?,
+            failed_at: row.try_get_by_index(8)?,
+            is_nameless: row.try_get_by_index::<i32>(9)? == 1,
         })
     }
+
+    /// Whether it is not known to have come so far, even where it has come further. That Meta took it is known of everything
+    /// that has.
+    fn has_not_been(&self, status: Status) -> bool {
+        match status {
+            Status::Sent => self.sent_at.is_none(),
+            Status::Delivered => self.delivered_at.is_none(),
+            Status::Read | Status::Played => self.read_at.is_none(),
+            Status::GivenUp | Status::Failed => self.failed_at.is_none(),
+            Status::Received | Status::Queued | Status::Ambiguous | Status::Accepted => false,
+        }
+    }
+}
+
+/// That a message has come so far, for those who listen.
+fn news(message: i64, status: Status, at: Millis) -> notice::News {
+    notice::News::Status(MessageId(message), status, at)
 }
 
 /// What came of applying changes.
@@ -172,6 +205,8 @@ pub(crate) struct Applied {
     pub(crate) unknown: Vec<String>,
     /// The messages that Meta was not known to have: nothing else can still be in the queue.
     pub(crate) open: HashSet<i64>,
+    /// The Meta ids that were not known before.
+    revealed: Vec<String>,
 }
 
 /// Applies changes. What is stored of a message is merged with them by the statement that writes them, so that only what
@@ -185,11 +220,15 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     let ids: Vec<i64> = by_message.keys().copied().collect();
     let mut applied = Applied::default();
     let mut rows = Vec::with_capacity(ids.len());
-    let sql = "select id, phone_number_id, status, error_code, created_at from message \
+    let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at, \
+               case when wamid is null then 1 else 0 end from message \
                where direction = 'out' and id in ({ids})";
     for row in bulk::returning_ids(scope.tx, sql, &ids).await? {
         let stored = Delivery::read(&row)?;
         if let Some(changes) = by_message.remove(&stored.id) {
+            if stored.is_nameless {
+                applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
+            }
             if of_rank(stored.status) < Status::Accepted {
                 applied.open.insert(stored.id);
             }
@@ -253,7 +292,8 @@ async fn take_accepted(
     for row in bulk::returning_values(scope.tx, &["id", "wamid", "at"], rows, &set).await? {
         let (id, created_at, number): (i64, Millis, String) =
             (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-        changes.remove(&id);
+        let taken = changes.remove(&id).into_iter().flatten();
+        scope.news.extend(taken.map(|change| news(id, change.status, change.at)));
         count(scope, created_at, &number, Status::Queued, Status::Accepted);
     }
     Ok(())
@@ -274,7 +314,9 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<
     let mut has_error = stored.error_code.is_some();
     let mut error = None;
     let [mut accepted, mut sent, mut delivered, mut read, mut failed] = [None; 5];
+    let mut told: Vec<(Status, Millis)> = Vec::new();
     for change in changes {
+        let is_later = status.merge(change.status) != status;
         status = status.merge(change.status);
         let first_time = match change.status {
             Status::Accepted => &mut accepted,
@@ -282,8 +324,15 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<
             Status::Delivered => &mut delivered,
             Status::Read | Status::Played => &mut read,
             Status::GivenUp | Status::Failed => &mut failed,
-            Status::Received | Status::Queued | Status::Ambiguous => continue,
+            Status::Received | Status::Queued | Status::Ambiguous => {
+                told.extend(is_later.then_some((change.status, change.at)));
+                continue;
+            }
         };
+        // One that comes late is told too, but none twice.
+        if is_later || (first_time.is_none() && stored.has_not_been(change.status)) {
+            told.push((change.status, change.at));
+        }
         *first_time = Some(first_time.map_or(change.at, |time: Millis| time.min(change.at)));
         // What Meta tells replaces what we made of it ourselves, whichever comes first.
         let told_by_meta = meta_failed;
@@ -299,6 +348,7 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<
         // Meta has it by now, though it may tell so before our own request is answered.
         accepted.get_or_insert(scope.now);
     }
+    scope.news.extend(told.into_iter().map(|(status, at)| news(stored.id, status, at)));
     if status != before {
         count(scope, stored.created_at, &stored.phone_number_id, before, status);
     }

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, Set, Statement, Value};
 use crate::domain::delivery::Status;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
+use crate::domain::notice::News;
 use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
@@ -34,6 +35,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
         if let Some(change) = turn.consent {
             consent::change(scope, turn.session.contact, change, Some(turn.session.conversation)).await?;
         }
+        let conversation = turn.session.conversation;
+        scope.news.extend(turn.changes.iter().map(|change| News::Conversation(conversation, *change)));
         for (state, option) in &turn.chosen {
             scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
         }
@@ -85,10 +88,13 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
             ]
         })
         .collect();
-    let set = "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
+    let fence = if scope.is_fenced { "and session.version = v.version - 1" } else { "" };
+    let set = format!(
+        "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
                handed_off = v.handed_off, handed_off_until = v.handed_off_until, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
-               updated_at = v.updated_at from v where session.id = v.id and session.version = v.version - 1";
-    let saved = bulk::with_values(scope.tx, &columns, rows, set).await?;
+               updated_at = v.updated_at from v where session.id = v.id {fence}"
+    );
+    let saved = bulk::with_values(scope.tx, &columns, rows, &set).await?;
     if saved == turns.len() as u64 { Ok(()) } else { Err(Abort::Refused(Reply::Turn(TurnReply::Conflict))) }
 }
 
@@ -147,6 +153,7 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             let position = scope.ids.next();
             messages.push(message_row(scope, turn, outgoing, position));
             rows.push(queue_row(scope, turn, outgoing, position, state));
+            scope.news.push(News::Message(outgoing.id));
             outbound.push(Outbound {
                 id: outgoing.id,
                 position,
@@ -230,6 +237,7 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing, position: i6
         failed_at: Set(None),
         resend_of: Set(outgoing.resend_of.map(|id| id.0)),
         resent_as: Set(None),
+        media_id: Set(outgoing.message.file().map(|file| file.0)),
         position: Set(position),
     }
 }

@@ -7,6 +7,7 @@
 //! The token is in a header that is marked as sensitive, and in no error. There are no redirects: they would carry a
 //! message, and its token, to where nobody configured.
 
+mod look;
 mod media;
 mod settings;
 mod templates;
@@ -16,6 +17,7 @@ mod tests;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
@@ -23,6 +25,7 @@ use serde_json::Value;
 use super::failure::{self, Refused};
 use super::object::Object;
 use crate::config::Secret;
+pub use look::Sight;
 pub use media::{Download, MediaInfo, Trouble, Upload};
 pub use settings::{BadSetting, Settings};
 use settings::{bearer, graph_url, is_loopback, is_version};
@@ -56,10 +59,18 @@ pub enum Outcome {
     Ambiguous(String),
 }
 
+/// A way to the Graph API that is no network, but somebody in this process who decides what becomes of each request. The
+/// program has none; a simulation does.
+pub trait Wire: Send + Sync + std::fmt::Debug {
+    /// The answer to `request`, or what the attempt came to without one.
+    fn exchange(&self, request: reqwest::Request) -> BoxFuture<'static, Result<Response, Outcome>>;
+}
+
 /// A handle on the Graph API; clones share connections and token.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     root: Url,
     token: Arc<RwLock<HeaderValue>>,
 }
@@ -101,7 +112,13 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|e| BadSetting::Http(chain(&e)))?;
-        Ok(Self { http, root, token: Arc::new(RwLock::new(token)) })
+        Ok(Self { http, wire: None, root, token: Arc::new(RwLock::new(token)) })
+    }
+
+    /// The same client, which asks `wire` instead of the network.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>) -> Self {
+        Self { wire: Some(wire), ..self }
     }
 
     /// Uses `token` from the next attempt on, in all clones.
@@ -134,6 +151,13 @@ impl Client {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn exchange(&self, request: RequestBuilder) -> Result<Response, Outcome> {
+        match &self.wire {
+            None => request.send().await.map_err(|e| unanswered(&e)),
+            Some(wire) => wire.exchange(request.build().map_err(|e| unanswered(&e))?).await,
+        }
+    }
+
     /// Makes one attempt at `request`, with the token. The body of a successful answer that holds no error, or what the
     /// attempt came to instead.
     async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Outcome> {
@@ -142,10 +166,19 @@ impl Client {
 
     /// As [`Client::answer`], for an answer that may have `bytes_max` bytes.
     async fn answer_up_to(&self, request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Outcome> {
-        let sent = request.header(AUTHORIZATION, self.token()).send().await;
-        let mut response = sent.map_err(|e| unanswered(&e))?;
+        self.answer_whole(request, bytes_max).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the headers.
+    async fn answer_whole(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, HeaderMap), Outcome> {
+        let mut response = self.exchange(request.header(AUTHORIZATION, self.token())).await?;
         let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let headers = std::mem::take(response.headers_mut());
+        let retry_after = retry_after(&headers);
         let answer = read(&mut response, bytes_max).await;
         let missing = |e: &reqwest::Error| format!("HTTP {status}, but the rest is missing: {}", chain(e));
         if status.is_success() {
@@ -154,7 +187,7 @@ impl Client {
                 Some(failure) => {
                     Err(Outcome::Refused(Refused { http_status: status.as_u16(), failure, retry_after }))
                 }
-                None => Ok(answer),
+                None => Ok((answer, headers)),
             };
         }
         let reason = answer.as_ref().err().map(missing);
