@@ -38,7 +38,7 @@ fn endpoints() -> BTreeMap<Endpoint, &'static Value> {
 
 /// What is asked by `curl` in these commands.
 fn asked(script: &str) -> Vec<Endpoint> {
-    let address = Regex::new(r"(?:\$API|http://127\.0\.0\.1:8000)(/[^?\s\x22']*)").unwrap();
+    let address = Regex::new(r"(?:\$API|http://127\.0\.0\.1:8000)(/[^?;\s\x22']*)").unwrap();
     let method = Regex::new(r"(?:-X|--request) ([A-Z]+)").unwrap();
     let body = Regex::new(r" (?:-d|--data|--data-binary) ").unwrap();
     let varies = Regex::new(r"\$\([^)]*\)|\$\{?\w+\}?|\b\d{9,}\b").unwrap();

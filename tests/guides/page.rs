@@ -127,7 +127,7 @@ fn parts(page: &str, text: &str) -> Vec<Part> {
                 "{}: this is the answer of no example; write it below one, or put `<!-- not an answer -->` above it",
                 at()
             ),
-            "yaml" | "dotenv" if note.is_some() => {
+            "yaml" | "toml" | "dotenv" if note.is_some() => {
                 parts.push(file(note.unwrap_or_default(), line, text, &at()))
             }
             other => assert!(

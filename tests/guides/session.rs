@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 /// Looks before it is not there at all.
 pub(crate) const TRIES: u32 = 600;
-/// Where the pages say that the program is, the local Meta, and a service of somebody else's.
-const PLACES: [&str; 3] = ["127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:8002"];
+/// Where the pages say that the program is, and the local Meta; and the port of a service of somebody else's.
+const PLACES: [&str; 3] = ["127.0.0.1:8000", "127.0.0.1:8001", "8002"];
 const CARGO_RUN: &str = "cargo run --release -- ";
 /// What the sandbox says last when it is ready.
 const READY: &str = "Ctrl-C ends it.";
@@ -86,7 +86,7 @@ impl Session {
                         panic!("{}:{}: {told}\n\n{}", page.name, example.line, example.script)
                     });
                 }
-                Part::File { name, text } => fs::write(self.work().join(name), text).unwrap(),
+                Part::File { name, text } => fs::write(self.work().join(name), self.real(text)).unwrap(),
                 Part::Addition(addition) => self.add(page, addition),
                 Part::PowerShell(_) => {}
             }
@@ -186,7 +186,7 @@ impl Session {
 
     /// With the addresses of the page.
     fn shown(&self, output: &str) -> String {
-        let places = PLACES.iter().zip(&self.addresses);
+        let places = PLACES.iter().zip(&self.addresses).take(2);
         places.fold(output.to_owned(), |output, (place, here)| output.replace(here, place))
     }
 
@@ -295,7 +295,8 @@ fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
 /// Addresses that nobody listens on.
 fn free_addresses() -> [String; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().to_string())
+    let [app, meta, other] = listeners.map(|listener| listener.local_addr().unwrap());
+    [app.to_string(), meta.to_string(), other.port().to_string()]
 }
 
 #[expect(clippy::disallowed_methods, reason = "no actor runs on this thread")]
