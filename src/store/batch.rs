@@ -36,6 +36,8 @@ pub(crate) struct Aftermath {
     pub(crate) told: bool,
     /// Whether a delivery is to be made again.
     pub(crate) again: bool,
+    /// Whether messages or conversations were removed.
+    pub(crate) removed: bool,
     /// Until when the last of the tombstones that were written stands.
     pub(crate) buried_until: Millis,
     /// Whether an opt-out of an erased person was marked.
