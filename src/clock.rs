@@ -6,11 +6,11 @@
 //! What is deliberately not here: time-outs of sockets. They guard against a peer that hangs, and a peer's time is
 //! not ours to set.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
@@ -31,17 +31,60 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Manual(watch::Receiver<Millis>),
+    Manual(Arc<Mutex<Dial>>),
 }
 
 /// The hand that moves a manual clock. Time stands still unless it is told to move.
 #[derive(Clone, Debug)]
-pub struct Hand(Arc<watch::Sender<Millis>>);
+pub struct Hand(Arc<Mutex<Dial>>);
+
+/// Where a manual clock stands, and who sleeps: by the moment, then in the order in which they lay down, so that they wake
+/// in the same order in every run.
+#[derive(Debug)]
+struct Dial {
+    now: Millis,
+    sleepers: BTreeMap<(Millis, u64), Waker>,
+    next_sleeper: u64,
+}
+
+impl Dial {
+    fn of(dial: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        dial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Hand {
     /// Moves the time forward and wakes everyone whose moment has come.
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now += duration_ms(by));
+        let awake = {
+            let mut dial = Dial::of(&self.0);
+            let now = dial.now + duration_ms(by);
+            dial.now = now;
+            let later = dial.sleepers.split_off(&(now + 1, 0));
+            std::mem::replace(&mut dial.sleepers, later)
+        };
+        awake.into_values().for_each(Waker::wake);
+    }
+
+    /// The moment for which somebody sleeps, if anybody does.
+    #[must_use]
+    pub fn next_due_at(&self) -> Option<Millis> {
+        Dial::of(&self.0).sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
+/// A sleeper's place on the dial, given up when it does not sleep any more.
+struct Place<'a> {
+    dial: &'a Mutex<Dial>,
+    at: Millis,
+    number: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            Dial::of(self.dial).sleepers.remove(&(self.at, number));
+        }
     }
 }
 
@@ -55,8 +98,9 @@ impl Clock {
     /// A clock that stands at `start` until its [`Hand`] moves it.
     #[must_use]
     pub fn manual(start: Millis) -> (Self, Hand) {
-        let (sender, receiver) = watch::channel(start);
-        (Self(Source::Manual(receiver)), Hand(Arc::new(sender)))
+        let dial = Dial { now: start, sleepers: BTreeMap::new(), next_sleeper: 0 };
+        let dial = Arc::new(Mutex::new(dial));
+        (Self(Source::Manual(Arc::clone(&dial))), Hand(dial))
     }
 
     /// Whether time passes by itself, and not by a test's hand.
@@ -70,7 +114,7 @@ impl Clock {
     pub fn now(&self) -> Millis {
         match &self.0 {
             Source::System => system_now(),
-            Source::Manual(now) => *now.borrow(),
+            Source::Manual(dial) => Dial::of(dial).now,
         }
     }
 
@@ -83,12 +127,21 @@ impl Clock {
                     tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
                 }
             }
-            Source::Manual(now) => {
-                let mut now = now.clone();
-                // A dropped hand means that time has ended: nothing will ever be due again.
-                if now.wait_for(|now| *now >= at).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+            Source::Manual(dial) => {
+                let mut place = Place { dial, at, number: None };
+                std::future::poll_fn(|cx| {
+                    let mut dial = Dial::of(dial);
+                    if dial.now >= at {
+                        return Poll::Ready(());
+                    }
+                    let number = *place.number.get_or_insert_with(|| {
+                        dial.next_sleeper += 1;
+                        dial.next_sleeper
+                    });
+                    dial.sleepers.insert((at, number), cx.waker().clone());
+                    Poll::Pending
+                })
+                .await;
             }
         }
     }

@@ -12,7 +12,7 @@ const CHECKSUM_DIGITS: usize = 8;
 
 /// Where a cursor leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// To the rows behind this key.
     Next(i64),
     /// To the rows before this key.
@@ -20,7 +20,8 @@ pub(super) enum Step {
 }
 
 /// The cursor of this step in `list`, which is told from all other lists and orders by its name.
-pub(super) fn encode(list: &str, step: Step) -> String {
+#[must_use]
+pub fn encode(list: &str, step: Step) -> String {
     let (letter, key) = match step {
         Step::Next(key) => ('n', key),
         Step::Previous(key) => ('p', key),
@@ -30,7 +31,8 @@ pub(super) fn encode(list: &str, step: Step) -> String {
 }
 
 /// The step in `cursor`; `None` when it is no cursor of `list`.
-pub(super) fn decode(list: &str, cursor: &str) -> Option<Step> {
+#[must_use]
+pub fn decode(list: &str, cursor: &str) -> Option<Step> {
     let rest = cursor.strip_prefix(VERSION)?;
     let (letter, rest) = rest.split_at_checked(1)?;
     let key = i64::from_str_radix(rest.get(..KEY_DIGITS)?, 16).ok()?;

@@ -25,7 +25,7 @@ mod body;
 mod command;
 mod contacts;
 mod conversations;
-mod cursor;
+pub mod cursor;
 mod deliveries;
 mod digest;
 mod download;

@@ -11,7 +11,7 @@ use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 
 use super::people::People;
-use super::{business_accounts, media_limits, replay_settings};
+use super::{Core, business_accounts, media_limits, replay_settings};
 use crate::api;
 use crate::config::{Config, Limits};
 use crate::feed::Feed;
@@ -26,6 +26,7 @@ use crate::template::Book;
 use crate::webhook::{self, Door};
 
 /// What both doors look at, beside the store.
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) metrics: Metrics,
     pub(super) board: Board,
@@ -35,21 +36,26 @@ pub(super) struct Known {
     pub(super) people: People,
 }
 
-/// Opens both doors.
-pub(super) fn open(config: &Config, api: api::Deps) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+/// The door for Meta.
+pub(super) fn door(config: &Config, store: &Store, metrics: &Metrics) -> anyhow::Result<Arc<Door>> {
     let app_secret = config.meta.app_secret.as_ref().context("WHATSAPP_APP_SECRET is not set")?;
     let verify_token =
         config.meta.verify_token.clone().context("WHATSAPP_WEBHOOK_VERIFY_TOKEN is not set")?;
-    let door = Arc::new(Door {
-        store: api.store.clone(),
-        metrics: api.metrics.clone(),
+    Ok(Arc::new(Door {
+        store: store.clone(),
+        metrics: metrics.clone(),
         app_secret: AppSecret::new(app_secret.expose()),
         verify_token,
         numbers: config.numbers.iter().map(|number| number.phone_number_id.clone()).collect::<HashSet<_>>(),
         accounts: business_accounts(config).into_iter().collect(),
         body_max: config.limits.webhook_body_bytes,
         retry_after: config.limits.retry_after,
-    });
+    }))
+}
+
+/// Opens both doors.
+pub(super) fn open(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+    let (door, api) = (core.door(config)?, core.api(config));
     let server = HttpServer::new(move || {
         let (door, api) = (Arc::clone(&door), api.clone());
         HttpApp::new()

@@ -6,6 +6,7 @@
 //!
 //! Start: store → flows → actors → what was left over → sweeps → doors. Stop: doors → turns → posts → actors → store.
 
+mod behind;
 mod doors;
 mod live;
 pub mod people;
@@ -15,52 +16,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Arbiter, Supervisor};
+use actix::{Addr, Arbiter};
 use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::{Clock, HOUR, Ids, Millis};
+use crate::clock::Clock;
 use crate::config::{self, Config, Limits, Secret};
-use crate::connector::{Services, Variables};
-use crate::conversation::Desk;
-use crate::conversation::flows::Flows;
+use crate::connector::Variables;
 use crate::domain::consent::Words;
-use crate::feed::{self, Feed};
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
-use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
-use crate::meta::client::{Client, Settings as ClientSettings};
+use crate::meta::client::{Client, Settings as ClientSettings, Wire};
 use crate::replay;
-use crate::router::actor::{Close, CountActive, Forget, IsIdle, Route, RouterActor};
-use crate::router::sweep;
-use crate::sender::actor::{Halt, Heard, IsStill, Queue, Redirect, SenderActor, Settled};
-use crate::sender::post::Counter;
+use crate::router::actor::{Close, CountActive, IsIdle, RouterActor};
+use crate::sender::actor::{Halt, IsStill, SenderActor};
 use crate::sender::reconcile::Tokens;
-use crate::sender::{self, Board, Number, reconcile};
-use crate::store::{self, Hint, Store};
+use crate::sender::{self, Number};
+use crate::store::stage::Director;
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-use crate::template::Book;
-use crate::template::keeper::{self, Keeper};
+pub use behind::Core;
 
 /// How often a stop looks whether what it waits for has ended.
 const STOP_TICK: Duration = Duration::from_millis(20);
 
-/// The exit code of a program that cannot go on (EX_SOFTWARE in sysexits.h).
-const EXIT_BROKEN: i32 = 70;
-
-/// How long ago a pause of a number may have ended that still counts in the age of a message: the longest
-/// `limits.send_deadline`, and as long again in which the message may have been held.
-const PAUSES_KEPT: Millis = 60 * 24 * HOUR;
-
 /// What an app is made of, beside its configuration.
 pub struct Parts {
     /// The flow of new conversations.
-    pub flow: Flow,
+    pub flow: Arc<Flow>,
     /// The flows of numbers that have one of their own, by phone number id.
     pub flows: HashMap<String, Flow>,
     /// Rust functions that earlier flows may call.
@@ -71,14 +58,26 @@ pub struct Parts {
     pub tokens: Option<Tokens>,
     /// The environment, for the secrets of services that flows ask.
     pub variables: Variables,
+    /// Who stands in for the outside world; nobody does in the program.
+    pub rehearsal: Option<Rehearsal>,
+}
+
+/// What a simulation owns beside the clock.
+#[derive(Clone)]
+pub struct Rehearsal {
+    /// When the store's work happens, and whether it fails.
+    pub director: Arc<dyn Director>,
+    /// What becomes of each request to Meta.
+    pub wire: Arc<dyn Wire>,
 }
 
 impl Parts {
     /// This flow, on the machine's clock.
     #[must_use]
-    pub fn new(flow: Flow) -> Self {
+    pub fn new(flow: impl Into<Arc<Flow>>) -> Self {
         let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
-        Self { flow, flows, functions, clock, tokens: None, variables: Arc::new(|_| None) }
+        let variables: Variables = Arc::new(|_| None);
+        Self { flow: flow.into(), flows, functions, clock, tokens: None, variables, rehearsal: None }
     }
 }
 
@@ -180,10 +179,10 @@ fn run(
         };
         let told = Started {
             addr: running.addr,
-            store: running.store.clone(),
-            metrics: running.metrics.clone(),
-            router: running.router.clone(),
-            sender: running.sender.clone(),
+            store: running.core.store.clone(),
+            metrics: running.core.metrics.clone(),
+            router: running.core.router.clone(),
+            sender: running.core.sender.clone(),
         };
         let _ = started.send(Ok(told));
         let stopped = stopping.recv().await;
@@ -196,139 +195,39 @@ fn run(
 
 struct Running {
     addr: SocketAddr,
-    store: Store,
-    metrics: Metrics,
-    router: Addr<RouterActor>,
-    sender: Addr<SenderActor>,
+    core: Core,
     server: ServerHandle,
     arbiters: Vec<Arbiter>,
-    feed: Feed,
-    /// Those who tell outlets.
-    outlets: JoinSet<()>,
-    beside: JoinSet<()>,
 }
 
 impl Running {
     async fn start(config: &Config, parts: Parts, runtime: &Arc<Runtime>) -> anyhow::Result<Self> {
-        let limits = &config.limits;
-        let metrics = Metrics::new();
-        metrics.started(parts.clock.now());
-        let ids = Ids::new(parts.clock.clone());
-        let settings = store_settings(config);
-        let (store, hints) = Store::open(&settings, parts.clock.clone(), ids, metrics.clone()).await?;
-        let statements = people::Statements::of(&parts);
-        let services = Services::new(parts.variables, config.connectors.plain_http.clone())?;
-        for flow in std::iter::once(&parts.flow).chain(parts.flows.values()) {
-            let unfit = services.unfit(flow);
-            anyhow::ensure!(
-                unfit.is_empty(),
-                "the flow `{}` cannot be run: {}",
-                flow.name(),
-                unfit.join("; ")
-            );
-        }
-        let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
-        let templates = Book::new(config.numbers.iter().filter_map(|number| {
-            Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
-        }));
-        templates.refresh(&store).await?;
-
         let arbiter = || {
             let runtime = Arc::clone(runtime);
             Arbiter::with_tokio_rt(move || runtime)
         };
         let mut arbiters: Vec<Arbiter> =
-            (0..Limits::threads(limits.actor_threads)).map(|_| arbiter()).collect();
+            (0..Limits::threads(config.limits.actor_threads)).map(|_| arbiter()).collect();
         let places = arbiters.iter().map(Arbiter::handle).collect();
         arbiters.push(arbiter());
         let switch = arbiters.last().map(Arbiter::handle).context("an arbiter was made")?;
-
-        let board = Board::default();
-        let vault = Vault::open(&config.media.url)?;
-        let people = people::People::new(&store, &vault, statements);
-        let counter = Counter {
-            store: store.clone(),
-            uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
-            templates: templates.clone(),
-            metrics: metrics.clone(),
-            limits: sender_limits(config),
-        };
-        let numbers = numbers(config)?;
-        let fetcher = fetcher(config, &store, &vault, &numbers, &metrics);
-        let keeper = Keeper {
-            store: store.clone(),
-            book: templates.clone(),
-            accounts: accounts(config, &numbers),
-            every: config.meta.template_sync,
-            metrics: metrics.clone(),
-        };
-        let sender_board = board.clone();
-        let pauses = store.token_pauses(parts.clock.now() - PAUSES_KEPT).await?;
-        let sender = Supervisor::start_in_arbiter(&switch, move |_| {
-            SenderActor::new(Arc::new(counter), numbers, &pauses, sender_board)
-        });
-        let desk = Arc::new(Desk {
-            store: store.clone(),
-            flows,
-            services: Some(services),
-            words: words(&config.consent),
-            templates: templates.clone(),
-            metrics: metrics.clone(),
-            attempts_max: limits.turn_attempts,
-            turn_timeout: limits.turn_timeout,
-            suspects: Semaphore::new(1),
-        });
-        let (active, idle) = (limits.active_conversations, limits.conversation_idle);
-        let router =
-            Supervisor::start_in_arbiter(&switch, move |_| RouterActor::new(desk, places, active, idle));
-
-        let mut beside = JoinSet::new();
-        let queued = reconcile::adopt(&store, &sender, limits.ambiguous_grace).await?;
-        let unfinished = sweep::recover(&store, &router).await?;
-        tracing::info!(unfinished, queued, engine = store.engine(), "took up what was left over");
-        let wanted = Arc::new(Notify::new());
-        let told = (Arc::clone(&wanted), templates.clone());
-        beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
-        beside.spawn(keeper::keep(keeper));
-        beside.spawn(people.eraser.clone().attend());
-        beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
-        beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
-        beside.spawn(sweep::timers(store.clone()));
-        beside.spawn(reconcile::reconcile(
-            store.clone(),
-            sender.clone(),
-            metrics.clone(),
-            limits.sweep_interval,
-            limits.ambiguous_grace,
-        ));
-
-        if let Some(tokens) = parts.tokens {
-            let (clock, board, sender) = (parts.clock.clone(), board.clone(), sender.clone());
-            beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
-        }
-
-        let feed = live::feed(config, &store);
-        beside.spawn(feed::forget(feed.clone()));
-        let outlets = live::outlets(config, &store, &feed, &metrics)?;
-        let known =
-            doors::Known { metrics: metrics.clone(), board, vault, templates, feed: feed.clone(), people };
-        let api = doors::api_deps(config, &store, known, &sender);
-        let (addr, server) = doors::open(config, api)?;
-        Ok(Self { addr, store, metrics, router, sender, server, arbiters, feed, outlets, beside })
+        let core = Core::start(config, parts, places, &switch).await?;
+        let (addr, server) = doors::open(config, &core)?;
+        Ok(Self { addr, core, server, arbiters })
     }
 
     async fn stop(mut self, timeout: Duration) {
         // Readers listen for ever: the doors would wait for them.
-        self.feed.close();
+        self.core.close_feed();
         self.server.stop(true).await;
         let orderly = async {
-            while !self.router.send(IsIdle).await.unwrap_or(true) {
+            while !self.core.router.send(IsIdle).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
-            while !self.sender.send(Halt).await.unwrap_or(true) {
+            while !self.core.sender.send(Halt).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
-            while self.outlets.join_next().await.is_some() {}
+            while self.core.outlets.join_next().await.is_some() {}
         };
         if tokio::time::timeout(timeout, orderly).await.is_err() {
             tracing::warn!(
@@ -336,9 +235,9 @@ impl Running {
                 "not everything ended in time; what is left is taken up at the next start"
             );
         }
-        let _ = self.router.send(Close).await;
-        self.outlets.shutdown().await;
-        self.beside.shutdown().await;
+        let _ = self.core.router.send(Close).await;
+        self.core.outlets.shutdown().await;
+        self.core.beside.shutdown().await;
         for arbiter in self.arbiters {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
@@ -346,33 +245,7 @@ impl Running {
     }
 }
 
-/// Carries what the writer tells to those whom it concerns.
-async fn pass_on(
-    mut hints: mpsc::UnboundedReceiver<Hint>,
-    router: Addr<RouterActor>,
-    sender: Addr<SenderActor>,
-    (wanted, templates): (Arc<Notify>, Book),
-) {
-    while let Some(hint) = hints.recv().await {
-        if !router.connected() || !sender.connected() {
-            // A panic has taken one of them. Everything is on disk, and only a new start brings them back.
-            tracing::error!("the router or the sender is gone; the program ends");
-            std::process::exit(EXIT_BROKEN);
-        }
-        match hint {
-            Hint::Accepted(events) => router.do_send(Route(events)),
-            Hint::Queued(messages) => sender.do_send(Queue(messages)),
-            Hint::Settled(messages) => sender.do_send(Settled(messages)),
-            Hint::MediaWanted => wanted.notify_one(),
-            Hint::TemplatesTold { look } => templates.told(look),
-            Hint::Erased(conversations) => router.do_send(Forget(conversations)),
-            Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
-            Hint::Heard(counts) => sender.do_send(Heard(counts)),
-        }
-    }
-}
-
-/// Our business accounts, each once, in the order of their numbers.
+// Our business accounts, each once, in the order of their numbers.
 fn business_accounts(config: &Config) -> Vec<String> {
     let mut accounts: Vec<String> = Vec::new();
     for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {
@@ -466,7 +339,7 @@ fn media_limits(config: &Config) -> media::Limits {
     }
 }
 
-fn numbers(config: &Config) -> anyhow::Result<Vec<Number>> {
+fn numbers(config: &Config, wire: Option<&Arc<dyn Wire>>) -> anyhow::Result<Vec<Number>> {
     let number = |number: &crate::config::Number| {
         let token = number.token.as_ref().with_context(|| {
             format!("the number {} has no token; set WHATSAPP_API_TOKEN", number.phone_number_id)
@@ -478,6 +351,10 @@ fn numbers(config: &Config) -> anyhow::Result<Vec<Number>> {
             timeout: config.limits.send_timeout,
             connect_timeout: config.limits.connect_timeout,
         })?;
+        let client = match wire {
+            None => client,
+            Some(wire) => client.over(Arc::clone(wire)),
+        };
         Ok(Number {
             phone_number_id: number.phone_number_id.as_str().into(),
             messages_per_second: number.messages_per_second,

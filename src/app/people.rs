@@ -23,7 +23,7 @@ impl Statements {
     pub fn of(parts: &Parts) -> Self {
         let of_all = |statements: fn(&Flow) -> &[String]| {
             let mut found: Vec<String> = Vec::new();
-            for statement in std::iter::once(&parts.flow).chain(parts.flows.values()).flat_map(statements) {
+            for statement in std::iter::once(&*parts.flow).chain(parts.flows.values()).flat_map(statements) {
                 if !found.contains(statement) {
                     found.push(statement.clone());
                 }
@@ -35,6 +35,7 @@ impl Statements {
 }
 
 /// Who does what people can ask of those who keep their data.
+#[derive(Clone)]
 pub struct People {
     /// Who erases them.
     pub eraser: Eraser,

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use http::{ANSWER_MAX, Services, Variables};
 
 use crate::flow::{CallResult, Connector};
-use crate::store::{SqlWrite, Store};
+use crate::store::{Error, SqlWrite, Store};
 
 /// What a call came to.
 #[derive(Debug)]
@@ -37,17 +37,20 @@ pub struct Rehearsal {
 
 impl Rehearsal {
     /// As [`call`], without a trace.
+    ///
+    /// # Errors
+    /// As [`call`].
     pub async fn call(
         &self,
         store: &Store,
         name: &str,
         connector: &Connector,
         params: &BTreeMap<String, Value>,
-    ) -> Called {
+    ) -> Result<Called, Error> {
         match connector {
             Connector::Sequence { prefix, .. } => {
                 let number = REHEARSED_FIRST + self.given.fetch_add(1, Ordering::Relaxed);
-                Called::Result(CallResult::Value(format!("{prefix}-{number}").into()))
+                Ok(Called::Result(CallResult::Value(format!("{prefix}-{number}").into())))
             }
             // A write is only handed back, and nobody commits it.
             Connector::Query { .. } | Connector::Write { .. } | Connector::Http(_) => {
@@ -64,6 +67,9 @@ impl Rehearsal {
 
 /// Calls `connector`, which the flow knows as `name`. `key` names this very call, and is the same when its turn is tried again.
 /// Without `services`, none is asked.
+///
+/// # Errors
+/// When the store does not give a number: that is none of the flow's business, and the turn waits for the store.
 pub async fn call(
     store: &Store,
     services: Option<&Services>,
@@ -71,30 +77,29 @@ pub async fn call(
     connector: &Connector,
     params: &BTreeMap<String, Value>,
     key: &str,
-) -> Called {
+) -> Result<Called, Error> {
     let result = match connector {
         Connector::Query { sql, rows_max, timeout } => {
             store.query(sql, params, *rows_max, *timeout).await.map(CallResult::Rows)
         }
-        Connector::Sequence { prefix, digits } => store
-            .next_number(name)
-            .await
-            .map(|number| CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
-            .map_err(|error| error.to_string()),
+        Connector::Sequence { prefix, digits } => {
+            let number = store.next_number(name).await?;
+            Ok(CallResult::Value(format!("{prefix}-{number:0digits$}").into()))
+        }
         Connector::Http(service) => match services {
             Some(services) => services.ask(service, params, key).await.map(CallResult::Value),
             None => Err("services are not asked in a dry run".to_owned()),
         },
         Connector::Write { sql } => {
-            return Called::Write(SqlWrite {
+            return Ok(Called::Write(SqlWrite {
                 connector: name.to_owned(),
                 sql: sql.clone(),
                 params: params.clone(),
-            });
+            }));
         }
     };
-    Called::Result(result.unwrap_or_else(|error| {
+    Ok(Called::Result(result.unwrap_or_else(|error| {
         tracing::warn!(connector = name, error, "a connector failed");
         CallResult::Failed(error)
-    }))
+    })))
 }

@@ -24,11 +24,10 @@ impl Flows {
     /// When the store cannot keep them.
     pub async fn new(
         store: Store,
-        current: Flow,
+        current: Arc<Flow>,
         by_number: HashMap<String, Flow>,
         functions: Functions,
     ) -> Result<Self, Error> {
-        let current = Arc::new(current);
         let by_number: HashMap<String, Arc<Flow>> =
             by_number.into_iter().map(|(number, flow)| (number, Arc::new(flow))).collect();
         let mut known = HashMap::new();

@@ -24,7 +24,7 @@ use crate::domain::notice;
 use crate::domain::outbound::{Message, Priority};
 use crate::domain::window::Outside;
 use crate::flow::{self, CallResult, Effect, Step, Transition};
-use crate::store::{Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
+use crate::store::{self, Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply};
 use crate::telemetry::TurnOutcome;
 use crate::template::Book;
 
@@ -32,8 +32,6 @@ use crate::template::Book;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before anything is tried again.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// The sequence whose numbers tell that the store takes writes.
-const PROBE: &str = "switchboard write probe";
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
 
@@ -98,7 +96,7 @@ async fn begin(desk: &Desk, event: &Event, again: bool) -> Result<Option<u32>, E
 
 /// Whether the store takes a write at all: then what it refused was this turn, and not everything.
 async fn can_write(desk: &Desk) -> bool {
-    desk.store.next_number(PROBE).await.is_ok()
+    desk.store.next_number(store::WRITE_PROBE).await.is_ok()
 }
 
 fn unreachable_store(desk: &Desk, error: &Error) -> Ended {
@@ -397,10 +395,11 @@ impl Draft<'_> {
                             Called::Result(CallResult::Failed("the database refused the write".to_owned()))
                         }
                         Calls::Made { .. } => {
-                            connector::call(&desk.store, services, name, connector, call.params(), &key).await
+                            connector::call(&desk.store, services, name, connector, call.params(), &key)
+                                .await?
                         }
                         Calls::Rehearsed(rehearsal) => {
-                            rehearsal.call(&desk.store, name, connector, call.params()).await
+                            rehearsal.call(&desk.store, name, connector, call.params()).await?
                         }
                     };
                     let result = match called {

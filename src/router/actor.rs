@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, Supervised, Supervisor};
+use actix::{
+    Actor, ActorFutureExt, Arbiter, AsyncContext, Context, Handler, Message, Supervised, Supervisor,
+    WrapFuture,
+};
 
 use crate::clock::duration_ms;
 use crate::conversation::Desk;
@@ -84,6 +87,15 @@ impl RouterActor {
         self.registry.insert(conversation, address, workload, now);
     }
 
+    fn passivate_later(&self, ctx: &mut Context<Self>) {
+        let clock = self.desk.store.clock().clone();
+        let wait = async move { clock.sleep(PASSIVATE_EVERY).await };
+        ctx.spawn(wait.into_actor(self).map(|(), router, ctx| {
+            router.registry.passivate(router.desk.store.clock().now());
+            router.passivate_later(ctx);
+        }));
+    }
+
     fn activate(
         &self,
         conversation: ConversationId,
@@ -104,9 +116,7 @@ impl Actor for RouterActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(PASSIVATE_EVERY, |router, _| {
-            router.registry.passivate(router.desk.store.clock().now());
-        });
+        self.passivate_later(ctx);
     }
 }
 

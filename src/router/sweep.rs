@@ -55,9 +55,17 @@ pub async fn timers(store: Store) {
 }
 
 async fn fire(store: &Store) -> Result<(), Error> {
-    let due = store.due_timers(store.clock().now(), TIMERS_MAX).await?;
-    // Without room they stay due, and the next look finds them.
-    let (false, Some(room)) = (due.is_empty(), store.reserve(due.len())) else { return Ok(()) };
+    let mut due = store.due_timers(store.clock().now(), TIMERS_MAX).await?;
+    // Those for which there is no room stay due, and the next look finds them.
+    let room = loop {
+        if due.is_empty() {
+            return Ok(());
+        }
+        match store.reserve(due.len()) {
+            Some(room) => break room,
+            None => due.truncate(due.len() / 2),
+        }
+    };
     let incoming = due
         .into_iter()
         .map(|timer| Incoming {

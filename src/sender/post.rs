@@ -1,7 +1,10 @@
 //! One attempt to send one message: durable claim, POST, settle.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -17,6 +20,8 @@ use crate::template::Book;
 
 /// How long a settle that the store refused waits before it is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// What is noted of an attempt that panicked.
+const PANICKED: &str = "the program broke down while it was being sent";
 
 /// What an attempt works with.
 pub struct Counter {
@@ -102,9 +107,13 @@ pub async fn attempt(counter: Arc<Counter>, number: Number, mut outbound: Outbou
     }
 }
 
-/// Posts what may leave, and writes down what came of it.
+/// Posts what may leave, and writes down what came of it. Where the post panics, it may have reached Meta or not.
 async fn leave(counter: &Counter, number: &Number, outbound: &Outbound) -> (Next, OfNumber) {
-    let outcome = post(counter, number, outbound).await;
+    let posted = AssertUnwindSafe(post(counter, number, outbound)).catch_unwind().await;
+    let outcome = posted.unwrap_or_else(|_| {
+        tracing::error!(message = %outbound.id, conversation = %outbound.conversation, "an attempt to send panicked");
+        Outcome::Ambiguous(PANICKED.to_owned())
+    });
     counter.metrics.send(class(&outcome));
     let now = counter.store.clock().now();
     let Verdict { settle: outcome, of_number } = verdict::judge(outcome, outbound, &counter.limits, now);

@@ -14,7 +14,7 @@ use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, DeedId, EventId, KeyId};
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::audit;
-use crate::store::writer::{Job, Request};
+use crate::store::request::{Job, Request};
 use crate::store::{Error, Store, bulk, text};
 
 /// Who does something.

@@ -46,6 +46,44 @@ pub(crate) struct Aftermath {
     pub(crate) deeds: Vec<Arc<Deed>>,
 }
 
+impl Aftermath {
+    /// Whether the commit changes something that others rely on.
+    pub(crate) fn matters(&self) -> bool {
+        let Self {
+            hints,
+            open_delta,
+            open_counted: _,
+            parked_delta,
+            merged_lanes,
+            lanes,
+            held,
+            released,
+            learnt,
+            notes: _,
+            deeds,
+            said,
+            told,
+            again,
+            buried_until,
+            marked,
+        } = self;
+        *said
+            || *told
+            || *again
+            || *marked
+            || *buried_until != Millis::default()
+            || *parked_delta != 0
+            || *open_delta != 0
+            || !(hints.is_empty()
+                && merged_lanes.is_empty()
+                && lanes.is_empty()
+                && held.is_empty()
+                && released.is_empty()
+                && learnt.is_empty()
+                && deeds.is_empty())
+    }
+}
+
 /// Something to count in the metrics after the commit.
 pub(crate) enum Note {
     Accepted(&'static str),
@@ -71,6 +109,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) claim_at_once: bool,
     /// Statuses that wait for their message, or more.
     pub(crate) parked: i64,
+    /// Whether a turn on an outdated state is refused: see [`Director::fences`](crate::store::stage::Director::fences).
+    pub(crate) is_fenced: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
     /// What those who listen are to be told, in order.
@@ -97,6 +137,8 @@ pub(crate) enum Reply {
 
 /// Why a batch was not committed.
 pub(crate) enum Abort {
+    /// The database does not begin a transaction: it is none of the jobs' doing, and the next one would fare no better.
+    Away(DbErr),
     /// The database said no.
     Database(DbErr),
     /// One of the jobs has an answer that undoes its batch; alone, this is its answer.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection as _, Sqlite};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
 use crate::store::Error;
@@ -79,7 +81,8 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
         .record_stmt_in_spans(false)
         .set_application_name(format!("switchboard {role:?}").to_lowercase());
     if url.starts_with("sqlite:") {
-        options.test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
+        options.test_before_acquire(false).map_sqlx_sqlite_pool_opts(unless_in_transaction);
+        options.map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
                 .busy_timeout(WAIT_MAX)
                 .statement_cache_capacity(STATEMENTS_KEPT)
@@ -114,6 +117,27 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
         });
     }
     options
+}
+
+/// Lets go of a connection that cannot write, so that the next one is a new one: where its file could only be read when it was
+/// opened, SQLite can only read for as long as it is open.
+pub(crate) async fn renew(db: &DatabaseConnection) {
+    // PostgreSQL tells at each statement whether it can be written to.
+    if db.get_database_backend() == DbBackend::Sqlite
+        && let Ok(connection) = db.get_sqlite_connection_pool().acquire().await
+    {
+        let _ = connection.close().await;
+    }
+}
+
+/// A connection is not used again while it takes itself to be in a transaction. Where a COMMIT fails (a full disk), SQLite may
+/// have rolled back by itself; the ROLLBACK that follows then fails as well, and sqlx goes on counting a transaction that is no
+/// more. The next one would be a savepoint, whose release looks like a commit and writes nothing.
+fn unless_in_transaction(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
+    pool.before_acquire(|connection, _| {
+        let is_free = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_free) })
+    })
 }
 
 /// A 200 to Meta is a promise that the event is on disk. Refuse to start on a database that is set to lose it.

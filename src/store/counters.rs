@@ -8,10 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DatabaseTransaction, DbErr, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, Value};
 
 use crate::clock::{DAY, HOUR, Millis};
 use crate::store::bulk;
+
+/// Counts the batches of which something follows outside of the database. By it, a batch whose commit was not answered is
+/// found again.
+const BATCHES: &str = "batches";
 
 /// What a count is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +83,11 @@ impl Tally {
         names.get_mut(name).expect("it was just put there")
     }
 
+    /// Counts the batch itself.
+    pub(crate) fn add_batch(&mut self) {
+        self.add_to(Span::All, "", BATCHES, 1);
+    }
+
     /// A response time goes into its bucket, so that percentiles can be read off counts.
     pub(crate) fn add_response(&mut self, phone_number_id: &str, response_ms: Millis) {
         self.add(phone_number_id, &format!("response:{}", response_bucket(response_ms)), 1);
@@ -115,6 +124,15 @@ fn bump(counts: &mut Vec<(Span, i64)>, span: Span, by: i64) {
         Some((_, count)) => *count += by,
         None => counts.push((span, by)),
     }
+}
+
+/// How many batches are committed. Where one is not yet, though its connection is gone, this waits for its end.
+pub(crate) async fn batches(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "insert into counter (phone_number_id, hour, name, value) values ('', 0, $1, 0) \
+               on conflict (hour, phone_number_id, name) do update set value = counter.value returning value";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [Value::from(BATCHES)]);
+    let row = db.query_one_raw(statement).await?;
+    row.ok_or(DbErr::RecordNotInserted)?.try_get_by_index(0)
 }
 
 /// Response-time buckets per doubling: a percentile is right to within 9 %.

@@ -13,7 +13,7 @@ use crate::store::batch::{Reply, Scope};
 use crate::store::entity::delivery::{ActiveModel, Column, Entity};
 use crate::store::identity::execute;
 use crate::store::read::stored_delivery;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store, bulk, text};
 
 /// Rows that one job drops.

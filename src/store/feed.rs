@@ -22,7 +22,7 @@ use crate::store::batch::Scope;
 use crate::store::entity::feed::{Column, Entity, Model};
 use crate::store::identity::execute;
 use crate::store::read::{self, StoredConversation, StoredEvent, StoredMessage};
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store};
 
 /// Rows that one job drops: some milliseconds of the writer's time.

@@ -14,7 +14,7 @@ use crate::domain::inbound::{Media, MediaKind};
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::{media, media_upload};
 use crate::store::privacy::remove;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Hint, Store, bulk, text};
 
 /// How far a file has come.

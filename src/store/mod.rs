@@ -24,6 +24,7 @@ use crate::telemetry::Metrics;
 
 mod accept;
 mod activity;
+mod apply;
 mod audit;
 mod batch;
 mod bulk;
@@ -46,8 +47,10 @@ mod privacy;
 mod queue;
 pub mod read;
 mod recovery;
+mod request;
 mod search;
 mod sql;
+pub mod stage;
 mod statuses;
 mod template;
 mod turn;
@@ -74,7 +77,8 @@ pub use types::{
 
 use batch::Reply;
 use privacy::tombstone::{self, Hasher};
-use writer::{Job, Request};
+use request::{Job, Request};
+use stage::{Director, Moment, Stage};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
 const JOBS_WAITING_MAX: usize = 8_192;
@@ -102,6 +106,12 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 }
+
+/// The sequence whose numbers tell that the store takes writes.
+pub const WRITE_PROBE: &str = "switchboard write probe";
+
+/// What is said while the database does not begin a transaction.
+const AWAY: &str = "it did not answer when it was last tried; it is tried again every second";
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -139,6 +149,7 @@ struct Inner {
     flows: DatabaseConnection,
     /// Where the readers' sockets live.
     runtime: tokio::runtime::Handle,
+    stage: Stage,
     jobs: mpsc::Sender<Job>,
     gauge: Arc<Gauge>,
     unfinished_max: i64,
@@ -167,6 +178,8 @@ pub(crate) struct Gauge {
     again: watch::Sender<u64>,
     /// How often messages or conversations were removed.
     removals: AtomicU64,
+    /// Whether the database does not even begin one. Changed by the writer alone.
+    away: AtomicBool,
     /// Whether there may be messages whose words are not kept yet.
     unfollowed: AtomicBool,
 }
@@ -183,11 +196,30 @@ impl Store {
         ids: Ids,
         metrics: Metrics,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
-        prepare(&settings.url, settings.migrate).await?;
-        let connections = connect::open(&settings.url, settings.reader_connections).await?;
-        ids.start_after(recovery::highest_id(&connections.writer).await?);
-        let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
-        let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
+        Self::open_directed(settings, clock, ids, metrics, None).await
+    }
+
+    /// As [`Store::open`], with somebody who decides when its work happens.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_directed(
+        settings: &Settings,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        director: Option<Arc<dyn Director>>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
+        let stage = Stage::new(director);
+        let opening = async {
+            prepare(&settings.url, settings.migrate).await?;
+            let connections = connect::open(&settings.url, settings.reader_connections).await?;
+            ids.start_after(recovery::highest_id(&connections.writer).await?);
+            let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
+            let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
+            Ok::<_, Error>((connections, hasher, erased))
+        };
+        let (connections, hasher, erased) = stage.work(opening).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -203,12 +235,13 @@ impl Store {
             hints,
             metrics,
         );
-        tokio::spawn(writer.run(waiting));
+        tokio::spawn(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
             readers: connections.readers,
             lists: connections.lists,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
+            stage,
             jobs,
             gauge,
             unfinished_max: settings.unfinished_max,
@@ -287,6 +320,9 @@ impl Store {
     }
 
     async fn ask(&self, request: Request) -> Result<Reply, Error> {
+        if self.0.gauge.away.load(Ordering::Relaxed) {
+            return Err(Error::Database(DbErr::Custom(AWAY.to_owned())));
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job { request, on_behalf: self.1.clone(), answer };
         self.0.jobs.send(job).await.map_err(|_| Error::Closed)?;
@@ -315,6 +351,13 @@ impl Store {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        let stage = &self.0.stage;
+        if stage.is_directed() {
+            stage.pass(Moment::Read).await?;
+            let found = stage.work(read).await;
+            stage.pass(Moment::HandOver).await?;
+            return found;
+        }
         self.0.runtime.spawn(read).await.map_err(|_| Error::Closed)?
     }
 }

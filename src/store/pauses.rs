@@ -6,7 +6,7 @@ use crate::clock::Millis;
 use crate::domain::notice::{Alarm, News};
 use crate::store::batch::Scope;
 use crate::store::entity::token_pause::{Column, Entity, Model};
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store, TokenPause, bulk};
 
 impl Store {

@@ -152,7 +152,8 @@ fn gone(rows: &[QueryResult]) -> Result<Vec<Gone>, DbErr> {
         .collect()
 }
 
-/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`.
+/// What was claimed when the program last ended may have been posted: it is ambiguous, with a grace until `until`, and that
+/// attempt is kept, so that whoever finds a message doubled finds out why.
 pub(crate) async fn orphans(scope: &mut Scope<'_>, until: Millis) -> Result<(), DbErr> {
     let rows = queue::Entity::find().filter(queue::Column::State.eq("claimed")).all(scope.tx).await?;
     let sql = "update queue set state = 'ambiguous', due_at = $1, reason = $2 where id in ({ids})";

@@ -23,7 +23,7 @@ use crate::store::batch::{Reply, Scope};
 use crate::store::entity::message;
 use crate::store::identity::execute;
 use crate::store::read::Clause;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Inner, Store, bulk};
 
 /// How often new messages are looked for: a message is found by its words a moment after it is stored, this at the most.

@@ -11,7 +11,6 @@ use sea_orm::{
 };
 use serde_json::Map;
 
-use crate::store::batch::Scope;
 use crate::store::{Error, SqlWrite, Store};
 
 /// Characters of a database's error that a reader is shown.
@@ -78,11 +77,11 @@ pub(crate) async fn write(tx: &DatabaseTransaction, write: &SqlWrite) -> Result<
 }
 
 /// The next number of a sequence.
-pub(crate) async fn next_number(scope: &Scope<'_>, name: &str) -> Result<i64, DbErr> {
+pub(crate) async fn next_number(db: &impl ConnectionTrait, name: &str) -> Result<i64, DbErr> {
     let sql = "insert into sequence (name, value) values ($1, 1) \
                on conflict (name) do update set value = sequence.value + 1 returning value";
-    let statement = Statement::from_sql_and_values(scope.tx.get_database_backend(), sql, [Value::from(name)]);
-    let row = scope.tx.query_one_raw(statement).await?;
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [Value::from(name)]);
+    let row = db.query_one_raw(statement).await?;
     row.ok_or(DbErr::RecordNotInserted)?.try_get_by_index(0)
 }
 

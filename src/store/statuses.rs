@@ -73,7 +73,7 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
         }
     }
     // A message has its row before it leaves: one that carries our id and has none was erased, or was too old to be kept.
-    let Applied { unknown, open } = apply(scope, &changes).await?;
+    let Applied { unknown, open, revealed } = apply(scope, &changes).await?;
     let gone = news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event);
     sweep::forget_statuses(scope, &gone.collect::<Vec<i64>>()).await?;
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
@@ -91,7 +91,8 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     if !settled.is_empty() {
         scope.after.hints.push(Hint::Settled(settled));
     }
-    Ok(())
+    // A status that names our id as well as Meta's may be the first to say that they are one.
+    unpark(scope, &revealed).await
 }
 
 fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate) -> Change {
@@ -159,6 +160,8 @@ struct Delivery {
     delivered_at: Option<Millis>,
     read_at: Option<Millis>,
     failed_at: Option<Millis>,
+    /// Whether Meta's id of it is not known.
+    is_nameless: bool,
 }
 
 impl Delivery {
@@ -173,6 +176,7 @@ impl Delivery {
             delivered_at: row.try_get_by_index(6)?,
             read_at: row.try_get_by_index(7)?,
             failed_at: row.try_get_by_index(8)?,
+            is_nameless: row.try_get_by_index::<i32>(9)? == 1,
         })
     }
 
@@ -201,6 +205,8 @@ pub(crate) struct Applied {
     pub(crate) unknown: Vec<String>,
     /// The messages that Meta was not known to have: nothing else can still be in the queue.
     pub(crate) open: HashSet<i64>,
+    /// The Meta ids that were not known before.
+    revealed: Vec<String>,
 }
 
 /// Applies changes. What is stored of a message is merged with them by the statement that writes them, so that only what
@@ -214,11 +220,15 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     let ids: Vec<i64> = by_message.keys().copied().collect();
     let mut applied = Applied::default();
     let mut rows = Vec::with_capacity(ids.len());
-    let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at from message \
+    let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at, \
+               case when wamid is null then 1 else 0 end from message \
                where direction = 'out' and id in ({ids})";
     for row in bulk::returning_ids(scope.tx, sql, &ids).await? {
         let stored = Delivery::read(&row)?;
         if let Some(changes) = by_message.remove(&stored.id) {
+            if stored.is_nameless {
+                applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
+            }
             if of_rank(stored.status) < Status::Accepted {
                 applied.open.insert(stored.id);
             }

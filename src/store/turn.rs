@@ -88,10 +88,13 @@ async fn save_sessions(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abo
             ]
         })
         .collect();
-    let set = "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
+    let fence = if scope.is_fenced { "and session.version = v.version - 1" } else { "" };
+    let set = format!(
+        "update session set version = v.version, flow_hash = v.flow_hash, state = v.state, snapshot = v.snapshot, \
                handed_off = v.handed_off, handed_off_until = v.handed_off_until, timer_generation = v.timer_generation, last_inbound_at = v.last_inbound_at, \
-               updated_at = v.updated_at from v where session.id = v.id and session.version = v.version - 1";
-    let saved = bulk::with_values(scope.tx, &columns, rows, set).await?;
+               updated_at = v.updated_at from v where session.id = v.id {fence}"
+    );
+    let saved = bulk::with_values(scope.tx, &columns, rows, &set).await?;
     if saved == turns.len() as u64 { Ok(()) } else { Err(Abort::Refused(Reply::Turn(TurnReply::Conflict))) }
 }
 

@@ -4,7 +4,7 @@ use crate::clock::Millis;
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::store::batch::Reply;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{
     Accepted, Claim, Error, Incoming, KnownFlow, Reservation, Settle, Store, Turn, TurnReply,
 };

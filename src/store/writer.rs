@@ -1,40 +1,31 @@
 //! The one writer: group commit.
 //!
-//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one transaction with multi-row statements, commits, and only
-//! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
-//! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
-//! a commit only.
+//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one
+//! transaction with multi-row statements, commits, and only then answers the waiters and lets the hints out. If a batch
+//! fails, each of its jobs is tried alone, so one bad row cannot take its neighbours down. What the writer remembers between
+//! batches (ids of people, open lanes) changes after a commit only.
+//!
+//! Where a commit is not answered, nobody can know whether it happened. What would have followed from it is put aside, and
+//! before anything else is written the writer looks whether the batch is there: then it follows late, and in its place.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
-use tokio::sync::{mpsc, oneshot};
+use sea_orm::{DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use tokio::sync::mpsc;
 
 use crate::clock::{Clock, Ids, Millis, SECOND};
-use crate::domain::consent::Change;
-use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::domain::notice::{Alarm, News};
-use crate::store::audit;
+use crate::store::apply::apply;
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
-use crate::store::counters::Tally;
-use crate::store::delivery::{self, DeliveryWrite};
+use crate::store::counters::{self, Tally};
 use crate::store::directory::Directory;
-use crate::store::keys::{self, KeyWrite};
-use crate::store::media::MediaWrite;
-use crate::store::privacy::erase::{self, EraseWrite};
-use crate::store::privacy::waste::{self, WasteWrite};
 use crate::store::privacy::{scrub, tombstone};
-use crate::store::template::TemplateList;
-use crate::store::{
-    Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
-    TokenPause, Turn, TurnReply,
-};
-use crate::store::{
-    accept, consent, feed, gate, media, pauses, queue, recovery, search, sql, template, turn,
-};
+use crate::store::request::{Job, Request};
+use crate::store::stage::{Moment, Stage};
+use crate::store::{Error, Gauge, Hint, Settings, WRITE_PROBE, connect, recovery, sql};
 use crate::telemetry::Metrics;
 
 /// How long the database has to take no writes before that is news.
@@ -45,81 +36,11 @@ const SHARED_BY_MANY: usize = 8;
 /// How long it waits.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Something to write.
-pub(crate) enum Request {
-    /// Keep these events.
-    Accept(Vec<Incoming>, #[expect(dead_code, reason = "held until the job is answered")] Reservation),
-    /// Commit this turn.
-    Turn(Box<Turn>),
-    /// This message wants to be posted.
-    Claim(MessageId),
-    /// What became of this attempt.
-    Settle(Box<Settle>),
-    /// These messages are not wanted any more.
-    Discard(Vec<MessageId>),
-    /// What a person wants to be sent.
-    Consent(ContactId, Change),
-    /// A turn for this event is about to be tried again; answers how often that was so.
-    Attempt(EventId),
-    /// This event is put aside, for this reason.
-    Quarantine(EventId, String),
-    DiscardEvent(EventId),
-    /// This event is taken up again.
-    Retry(EventId),
-    /// The next number of this sequence.
-    Number(String),
-    /// Remember this flow.
-    Flow(KnownFlow),
-    /// A number's token was refused, or is taken again.
-    TokenPause(TokenPause),
-    /// What was in flight when the program ended is ambiguous until this moment.
-    Orphans(Millis),
-    /// Run these writes to the business's tables.
-    Writes(Vec<SqlWrite>),
-    /// Something about files.
-    Media(MediaWrite),
-    /// Keep the words of messages that came since the last time.
-    Follow,
-    /// Something about what outlets are told.
-    Delivery(DeliveryWrite),
-    /// Drop what was told up to this commit.
-    ForgetFeed(i64),
-    /// What Meta's list of templates says.
-    Templates(TemplateList),
-    /// Something about API keys.
-    Key(KeyWrite),
-    /// A step in the erasing of a person.
-    Erase(EraseWrite),
-    /// What contents no file has any more.
-    Waste(WasteWrite),
-    /// Clean the files of the database of what was deleted.
-    Scrub,
-    /// What somebody did, of which nothing else is written.
-    Note(audit::Note),
-    /// Count the open events afresh.
-    Recount,
-}
-
-/// A request, and who waits for what it comes to.
-pub(crate) struct Job {
-    pub(crate) request: Request,
-    /// Who wants it, where that is to be noted.
-    pub(crate) on_behalf: Option<Arc<Deed>>,
-    pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
-}
-
-impl Job {
-    /// A waiter that has gone away does not need its answer.
-    fn answer(self, reply: Result<Reply, Error>) {
-        let _ = self.answer.send(reply);
-    }
-}
-
 impl Abort {
     fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
         match self {
             Self::Refused(reply) => Ok(reply),
-            Self::Database(error) => {
+            Self::Database(error) | Self::Away(error) => {
                 if !gauge.failing.swap(true, Ordering::Relaxed) {
                     gauge.told.send_modify(|turn| *turn += 1);
                 }
@@ -129,6 +50,9 @@ impl Abort {
         }
     }
 }
+
+/// How often a database that failed is tried while nobody has anything to write.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer {
     db: DatabaseConnection,
@@ -150,6 +74,11 @@ pub(crate) struct Writer {
     failing_since: Option<Millis>,
     erased: tombstone::Memory,
     scrub_max: u64,
+    /// Batches that are known to be committed, once they were counted.
+    batches: Option<i64>,
+    /// What follows from a batch of which nobody knows whether it is committed.
+    doubtful: Option<Aftermath>,
+    stage: Stage,
 }
 
 impl Writer {
@@ -178,12 +107,20 @@ impl Writer {
             failing_since: None,
             erased,
             scrub_max: settings.scrub_max_bytes,
+            batches: None,
+            doubtful: None,
+            stage: Stage::default(),
         }
+    }
+
+    /// The same writer, whose work happens on this stage.
+    pub(crate) fn on(self, stage: Stage) -> Self {
+        Self { stage, ..self }
     }
 
     /// Writes until every [`Store`](crate::store::Store) handle is gone.
     pub(crate) async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
-        match recovery::open_lanes(&self.db).await {
+        match self.stage.work(recovery::open_lanes(&self.db)).await {
             Ok(lanes) => {
                 self.gauge.queued.store(lanes.values().sum(), Ordering::Relaxed);
                 self.open_lanes = lanes;
@@ -192,30 +129,71 @@ impl Writer {
                 tracing::error!(%error, "cannot read the open lanes; messages are claimed one by one")
             }
         }
-        match recovery::held(&self.db).await {
+        match self.stage.work(recovery::held(&self.db)).await {
             Ok(held) => self.held = held,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
             }
         }
-        self.parked = recovery::count_parked(&self.db).await.unwrap_or_else(|error| {
+        self.parked = self.stage.work(recovery::count_parked(&self.db)).await.unwrap_or_else(|error| {
             tracing::error!(%error, "cannot count the parked statuses; they are looked for at each settle");
             i64::from(u32::MAX)
         });
         let mut jobs = Vec::with_capacity(self.batch_max);
         let mut shared_by = 0;
-        while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
-            if shared_by >= SHARED_BY_MANY && jobs.len() < self.batch_max && self.clock.runs() {
-                tokio::time::sleep(GATHER).await;
-                while jobs.len() < self.batch_max
-                    && let Ok(job) = waiting.try_recv()
-                {
-                    jobs.push(job);
+        loop {
+            let taken = tokio::select! {
+                biased;
+                taken = waiting.recv_many(&mut jobs, self.batch_max) => Some(taken),
+                () = self.clock.sleep(PROBE_INTERVAL), if self.gauge.failing.load(Ordering::Relaxed) => None,
+            };
+            match taken {
+                Some(0) => return,
+                Some(_) => {
+                    if shared_by >= SHARED_BY_MANY {
+                        self.gather(&mut waiting, &mut jobs).await;
+                    }
+                    shared_by = jobs.len();
+                    self.write(&mut jobs).await;
                 }
+                None => self.probe().await,
             }
-            shared_by = jobs.len();
-            self.write(&mut jobs).await;
         }
+    }
+
+    /// Waits a moment for more jobs to share the next commit.
+    async fn gather(&self, waiting: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
+        if jobs.len() >= self.batch_max || !self.clock.runs() {
+            return;
+        }
+        tokio::time::sleep(GATHER).await;
+        while jobs.len() < self.batch_max
+            && let Ok(job) = waiting.try_recv()
+        {
+            jobs.push(job);
+        }
+    }
+
+    /// Looks whether the database takes writes again, though nobody has anything to write: who is told that nothing can be
+    /// accepted may keep everybody away.
+    async fn probe(&mut self) {
+        // What is written has to differ from what is there: else SQLite writes nothing.
+        let is_writing = self.look_for_the_doubtful().await.is_ok()
+            && self.stage.work(sql::next_number(&self.db, WRITE_PROBE)).await.is_ok();
+        if is_writing {
+            self.writes_again();
+            // That it does is told by a commit, and there may be no other for a while.
+            if self.recovered().is_some() && self.commit(&[]).await.is_err() {
+                tracing::warn!("the database takes writes again, and has refused the next one");
+            }
+        } else {
+            self.stage.work(connect::renew(&self.db)).await;
+        }
+    }
+
+    fn writes_again(&self) {
+        self.gauge.failing.store(false, Ordering::Relaxed);
+        self.gauge.away.store(false, Ordering::Relaxed);
     }
 
     async fn write(&mut self, jobs: &mut Vec<Job>) {
@@ -233,17 +211,21 @@ impl Writer {
     async fn write_all(&mut self, jobs: &mut Vec<Job>) {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
+            Err(Abort::Away(error)) => self.turn_away(jobs.drain(..), &error),
             Err(abort) if jobs.len() == 1 => {
                 let result = self.failed(abort);
                 jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
             }
             Err(_) => {
-                for job in jobs.drain(..) {
-                    let alone = self.commit(std::slice::from_ref(&job)).await;
-                    job.answer(match alone {
-                        Ok(mut replies) => replies.pop().ok_or(Error::Closed),
-                        Err(abort) => self.failed(abort),
-                    });
+                let mut alone = jobs.drain(..);
+                while let Some(job) = alone.next() {
+                    match self.commit(std::slice::from_ref(&job)).await {
+                        Ok(mut replies) => job.answer(replies.pop().ok_or(Error::Closed)),
+                        Err(Abort::Away(error)) => {
+                            return self.turn_away(std::iter::once(job).chain(alone), &error);
+                        }
+                        Err(abort) => job.answer(self.failed(abort)),
+                    }
                 }
             }
         }
@@ -263,15 +245,30 @@ impl Writer {
         Some(News::Alarm(Alarm::DatabaseRecovered(since)))
     }
 
+    /// Nothing can be written: nobody waits for it, here or on the way here, until a [probe](Writer::probe) goes through.
+    fn turn_away(&mut self, jobs: impl Iterator<Item = Job>, error: &DbErr) {
+        tracing::error!(%error, "the database does not begin a transaction");
+        self.gauge.away.store(true, Ordering::Relaxed);
+        for job in jobs {
+            let result = self.failed(Abort::Away(error.clone()));
+            job.answer(result);
+        }
+    }
+
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
+        if self.batches.is_none() || self.doubtful.is_some() {
+            self.look_for_the_doubtful().await.map_err(Abort::Away)?;
+        }
         let began_at = self.clock.now();
         // On SQLite a transaction that reads before it writes must take the write lock at once, or lose a race for it.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.db.begin_with_options(options).await?;
+        self.stage.pass(Moment::Begin(jobs.len())).await.map_err(Abort::Away)?;
+        let begun = self.stage.work(self.db.begin_with_options(options)).await;
+        let tx = begun.map_err(Abort::Away)?;
         let now = self.clock.now();
         let news = self.recovered().into_iter().collect();
         let mut scope = Scope {
@@ -285,33 +282,76 @@ impl Writer {
             erased: &self.erased,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
             parked: self.parked,
+            is_fenced: self.stage.is_fenced(),
             after: Aftermath::default(),
             tally: Tally::at(now),
             news,
         };
-        let applied = match apply(&mut scope, jobs).await {
-            Ok(replies) => scope.tally.write(scope.tx).await.map(|()| replies).map_err(Abort::from),
-            Err(abort) => Err(abort),
-        };
+        let applying = Box::pin(async {
+            let replies = apply(&mut scope, jobs).await?;
+            if scope.after.matters() {
+                scope.tally.add_batch();
+            }
+            let tally = std::mem::replace(&mut scope.tally, Tally::at(now));
+            tally.write(scope.tx).await?;
+            Ok::<_, Abort>(replies)
+        });
+        let applied = self.stage.work(applying).await;
         let after = scope.after;
+        let applied = match applied {
+            Ok(replies) => self.stage.pass(Moment::Commit).await.map(|()| replies).map_err(Abort::from),
+            refused => refused,
+        };
         match applied {
             Ok(replies) => {
-                if let Err(error) = tx.commit().await {
-                    // It may be committed all the same.
-                    self.gauge.told.send_modify(|turn| *turn += 1);
-                    return Err(error.into());
-                }
-                self.gauge.failing.store(false, Ordering::Relaxed);
+                let ended = self.stage.work(tx.commit()).await;
+                let told = match ended {
+                    Ok(()) => self.stage.pass(Moment::Committed).await,
+                    unanswered => unanswered,
+                };
+                self.committed(after, told).await?;
+                self.writes_again();
                 self.failing_since = None;
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
-                self.conclude(after);
                 Ok(replies)
             }
             Err(abort) => {
-                tx.rollback().await?;
+                self.stage.work(tx.rollback()).await?;
                 Err(abort)
             }
         }
+    }
+
+    /// A commit was answered, or it was not: then the batch is committed if it is found.
+    async fn committed(&mut self, after: Aftermath, told: Result<(), DbErr>) -> Result<(), Abort> {
+        let matters = after.matters();
+        match told {
+            Ok(()) => {
+                self.batches = self.batches.map(|batches| batches + i64::from(matters));
+                self.conclude(after);
+                Ok(())
+            }
+            Err(error) => {
+                self.doubtful = matters.then_some(after);
+                let is_there = self.look_for_the_doubtful().await.map_err(Abort::Away)?;
+                if is_there { Ok(()) } else { Err(error.into()) }
+            }
+        }
+    }
+
+    /// Counts the batches that are committed. Where the one is among them whose commit was not answered, what follows from it
+    /// follows now.
+    async fn look_for_the_doubtful(&mut self) -> Result<bool, DbErr> {
+        self.stage.pass(Moment::Doubt).await?;
+        let batches = self.stage.work(counters::batches(&self.db)).await?;
+        let before = self.batches.replace(batches);
+        let Some(after) = self.doubtful.take() else { return Ok(false) };
+        let happened = before.is_some_and(|before| batches > before);
+        tracing::warn!(happened, "a commit was not answered");
+        if happened {
+            self.conclude(after);
+        }
+        Ok(happened)
     }
 
     fn conclude(&mut self, after: Aftermath) {
@@ -374,103 +414,7 @@ impl Writer {
     }
 }
 
-/// Applies all jobs of a batch, kind by kind. Accepting comes first and settling last, so that within a batch causes
-/// come before effects.
-async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
-    let mut replies: Vec<Reply> = jobs.iter().map(|_| Reply::Unit).collect();
-
-    let accepts: Vec<usize> = indices(jobs, |request| matches!(request, Request::Accept(..)));
-    if !accepts.is_empty() {
-        let lists: Vec<&[Incoming]> = jobs.iter().filter_map(|job| job.request.incoming()).collect();
-        for (i, accepted) in accepts.iter().zip(accept::apply(scope, &lists).await?) {
-            replies[*i] = Reply::Accepted(accepted);
-        }
-    }
-
-    let turns: Vec<&Turn> = jobs.iter().filter_map(|job| job.request.turn()).collect();
-    if !turns.is_empty() {
-        turn::apply(scope, &turns).await?;
-        for i in indices(jobs, |request| matches!(request, Request::Turn(_))) {
-            replies[i] = Reply::Turn(TurnReply::Committed);
-        }
-    }
-
-    let settles: Vec<&Settle> = jobs.iter().filter_map(|job| job.request.settle()).collect();
-    queue::settle(scope, &settles).await?;
-    let claims: Vec<i64> = jobs.iter().filter_map(|job| job.request.claim()).map(|id| id.0).collect();
-    let mut claimed = gate::claim(scope, &claims).await?;
-    for (job, reply) in jobs.iter().zip(&mut replies) {
-        if let Some(id) = job.request.claim() {
-            *reply = Reply::Claimed(claimed.remove(&id.0).unwrap_or(Claim::Gone));
-        }
-    }
-
-    for (job, reply) in jobs.iter().zip(&mut replies) {
-        match &job.request {
-            Request::Accept(..) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
-            Request::Discard(messages) => {
-                let messages: Vec<i64> = messages.iter().map(|id| id.0).collect();
-                *reply = Reply::Discarded(queue::discard(scope, &messages).await?);
-            }
-            Request::Consent(contact, change) => {
-                *reply = Reply::Changed(consent::change(scope, *contact, *change, None).await?);
-            }
-            Request::Attempt(event) => *reply = Reply::Attempts(recovery::attempt(scope, *event).await?),
-            Request::Quarantine(event, reason) => {
-                *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
-            }
-            Request::DiscardEvent(event) => *reply = Reply::Changed(recovery::discard(scope, *event).await?),
-            Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
-            Request::Number(name) => *reply = Reply::Number(sql::next_number(scope, name).await?),
-            Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
-            Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
-            Request::Orphans(until) => queue::orphans(scope, *until).await?,
-            Request::Writes(writes) => {
-                for write in writes {
-                    sql::write(scope.tx, write).await?;
-                }
-            }
-            Request::Media(write) => *reply = media::write(scope, write).await?,
-            Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
-            Request::Templates(list) => *reply = template::keep(scope, list).await?,
-            Request::Key(write) => *reply = keys::write(scope, write).await?,
-            Request::Erase(write) => *reply = erase::write(scope, write).await?,
-            Request::Waste(write) => *reply = waste::write(scope, write).await?,
-            Request::Scrub => {}
-            Request::Note(_) => {}
-            Request::Delivery(write) => *reply = delivery::write(scope, write).await?,
-            Request::ForgetFeed(edge) => *reply = Reply::Changed(feed::forget(scope, *edge).await?),
-            Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
-        }
-    }
-    audit::write(scope, jobs, &replies).await?;
-    feed::write(scope).await?;
-    Ok(replies)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is exact in an f64")]
 fn seconds(span: Millis) -> f64 {
     span as f64 / 1_000.0
-}
-
-fn indices(jobs: &[Job], wanted: impl Fn(&Request) -> bool) -> Vec<usize> {
-    jobs.iter().enumerate().filter(|(_, job)| wanted(&job.request)).map(|(i, _)| i).collect()
-}
-
-impl Request {
-    fn incoming(&self) -> Option<&[Incoming]> {
-        if let Self::Accept(incoming, _) = self { Some(incoming) } else { None }
-    }
-
-    fn turn(&self) -> Option<&Turn> {
-        if let Self::Turn(turn) = self { Some(turn) } else { None }
-    }
-
-    fn settle(&self) -> Option<&Settle> {
-        if let Self::Settle(settle) = self { Some(settle) } else { None }
-    }
-
-    fn claim(&self) -> Option<MessageId> {
-        if let Self::Claim(id) = self { Some(*id) } else { None }
-    }
 }

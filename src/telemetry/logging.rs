@@ -79,7 +79,9 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let parsed = parse(filter).ok_or_else(|| LoggingError::Filter { filter: filter.to_owned() })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
+    // A line that cannot be written (a full disk) is lost, and said nowhere: saying it would panic when that fails too.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer).log_internal_errors(false);
     Ok(match format {
         LogFormat::Human => Box::new(builder.with_ansi(colours).finish()),
         LogFormat::Json => Box::new(

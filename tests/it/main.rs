@@ -21,6 +21,7 @@ mod load;
 mod media;
 mod messages;
 mod operation;
+mod outage;
 mod outlet;
 mod overload;
 mod pacing;

@@ -31,7 +31,7 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let (answer, headers) = self.exchange(self.http.get(url), super::ANSWER_MAX).await?;
+        let (answer, headers) = self.answer_whole(self.http.get(url), super::ANSWER_MAX).await?;
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let body = serde_json::from_slice(&answer)

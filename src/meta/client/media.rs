@@ -95,7 +95,7 @@ impl Client {
             Err(_) => return Err(Trouble::Stranger("no address".to_owned())),
         };
         let request = self.http.get(url).timeout(timeout).header(AUTHORIZATION, self.token());
-        let mut response = request.send().await.map_err(|error| Trouble::Unanswered(chain(&error)))?;
+        let mut response = self.exchange(request).await?;
         let status = response.status();
         if status == StatusCode::NOT_FOUND {
             return Err(Trouble::Gone);

@@ -17,6 +17,7 @@ mod tests;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde_json::Value;
@@ -58,10 +59,18 @@ pub enum Outcome {
     Ambiguous(String),
 }
 
+/// A way to the Graph API that is no network, but somebody in this process who decides what becomes of each request. The
+/// program has none; a simulation does.
+pub trait Wire: Send + Sync + std::fmt::Debug {
+    /// The answer to `request`, or what the attempt came to without one.
+    fn exchange(&self, request: reqwest::Request) -> BoxFuture<'static, Result<Response, Outcome>>;
+}
+
 /// A handle on the Graph API; clones share connections and token.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     root: Url,
     token: Arc<RwLock<HeaderValue>>,
 }
@@ -103,7 +112,13 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|e| BadSetting::Http(chain(&e)))?;
-        Ok(Self { http, root, token: Arc::new(RwLock::new(token)) })
+        Ok(Self { http, wire: None, root, token: Arc::new(RwLock::new(token)) })
+    }
+
+    /// The same client, which asks `wire` instead of the network.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>) -> Self {
+        Self { wire: Some(wire), ..self }
     }
 
     /// Uses `token` from the next attempt on, in all clones.
@@ -136,6 +151,13 @@ impl Client {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn exchange(&self, request: RequestBuilder) -> Result<Response, Outcome> {
+        match &self.wire {
+            None => request.send().await.map_err(|e| unanswered(&e)),
+            Some(wire) => wire.exchange(request.build().map_err(|e| unanswered(&e))?).await,
+        }
+    }
+
     /// Makes one attempt at `request`, with the token. The body of a successful answer that holds no error, or what the
     /// attempt came to instead.
     async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Outcome> {
@@ -144,17 +166,16 @@ impl Client {
 
     /// As [`Client::answer`], for an answer that may have `bytes_max` bytes.
     async fn answer_up_to(&self, request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Outcome> {
-        self.exchange(request, bytes_max).await.map(|(answer, _)| answer)
+        self.answer_whole(request, bytes_max).await.map(|(answer, _)| answer)
     }
 
     /// The same, with the headers.
-    async fn exchange(
+    async fn answer_whole(
         &self,
         request: RequestBuilder,
         bytes_max: usize,
     ) -> Result<(Vec<u8>, HeaderMap), Outcome> {
-        let sent = request.header(AUTHORIZATION, self.token()).send().await;
-        let mut response = sent.map_err(|e| unanswered(&e))?;
+        let mut response = self.exchange(request.header(AUTHORIZATION, self.token())).await?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let retry_after = retry_after(&headers);

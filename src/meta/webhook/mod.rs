@@ -93,7 +93,9 @@ pub fn parse(body: &[u8]) -> Result<Vec<Item>, Unreadable> {
     let text = std::str::from_utf8(body)
         .map_err(|e| unreadable(format!("it is not UTF-8 from byte {} on", e.valid_up_to())))?;
     let envelope = Object::parse(text).map_err(|e| unreadable(format!("it is not a JSON object: {e}")))?;
-    Ok(split::envelope(text.trim(), &envelope))
+    let items = split::envelope(text.trim(), &envelope);
+    // A name is read more leniently than a whole value: a control character in one comes to light here.
+    if items.is_empty() { Err(unreadable("it is not JSON as a whole".to_owned())) } else { Ok(items) }
 }
 
 /// The item that a stored [`Item::payload`] holds; `None` when `payload` is not one of those.

@@ -17,7 +17,7 @@ use crate::store::identity::execute;
 use crate::store::privacy::remove::{self, Doomed, Removed};
 use crate::store::privacy::sweep::{self, Found};
 use crate::store::privacy::tombstone;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Hint, SqlWrite, Store, bulk, queue, sql, statuses};
 
 /// Messages that go in one transaction: some milliseconds of the writer's time.

@@ -6,7 +6,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use crate::store::batch::Reply;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store};
 
 /// How often a reader that holds an old state of the file is waited for; each time for as long as for any lock.

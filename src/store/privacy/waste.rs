@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use crate::store::batch::{Reply, Scope};
 use crate::store::identity::execute;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Hint, Store};
 
 /// Contents that are removed in one go.

@@ -32,6 +32,11 @@ impl Database {
         }
     }
 
+    /// Where it lies, if it is a file.
+    pub(crate) fn file(&self) -> Option<String> {
+        self.url.strip_prefix("sqlite://")?.split('?').next().map(str::to_owned)
+    }
+
     /// A connection of the test's own, beside those of the app.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(&self.url);

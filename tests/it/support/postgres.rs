@@ -15,10 +15,15 @@ const REQUIRED: &str = "SWITCHBOARD_TEST_POSTGRES";
 /// The tests kill our program, not the machine.
 const UNSAFE_AND_FAST: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 
+/// What every server is started with.
+const ALWAYS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"];
+
 /// A server of this process's own.
 pub(crate) struct Server {
     port: u16,
     bin: PathBuf,
+    folder: PathBuf,
+    settings: Vec<String>,
     /// Held open: when this process ends, however it ends, the server's keeper reads the end of it and stops the server.
     _keeper: Child,
 }
@@ -31,10 +36,6 @@ pub(crate) fn create_database() -> Option<String> {
 
 impl Server {
     /// Starts one with these settings; `None`, said aloud, where PostgreSQL is not installed.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "it is to outlive this process by a moment, and nobody waits for it"
-    )]
     pub(crate) fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = find() else {
             assert!(
@@ -47,7 +48,10 @@ impl Server {
             );
             return None;
         };
-        let folder = std::env::temp_dir().join(format!("switchboard-test-pg-{}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("switchboard-test-pg-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let root = is_root();
         if root {
@@ -68,13 +72,42 @@ impl Server {
         let port = listener.local_addr().expect("a listener has an address").port();
         drop(listener);
         let keeper = keep(root, &bin, &folder, &data, port, settings);
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let server = Self { port, bin, folder, settings, _keeper: keeper };
+        server.until_it_answers();
+        Some(server)
+    }
+
+    fn until_it_answers(&self) {
         for _ in 0..600 {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && answers(&bin, port) {
-                return Some(Self { port, bin, _keeper: keeper });
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() && answers(&self.bin, self.port) {
+                return;
             }
             pause();
         }
         panic!("PostgreSQL did not start");
+    }
+
+    /// Ends it as a power cut would: nothing is written down any more, and nobody is told.
+    pub(crate) fn cut(&self) {
+        self.control(&["-m", "immediate", "stop"]);
+    }
+
+    /// Starts it again after a [`Server::cut`].
+    pub(crate) fn start_again(&self) {
+        let settings = ALWAYS.iter().copied().chain(self.settings.iter().map(String::as_str));
+        let options: Vec<String> = settings.map(|setting| format!("-c {setting}")).collect();
+        let log = self.folder.join("data/log").display().to_string();
+        let options = format!("-p {} {}", self.port, options.join(" "));
+        self.control(&["-l", &log, "-o", &options, "start"]);
+        self.until_it_answers();
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let mut pg_ctl = as_postgres(is_root(), &self.bin.join("pg_ctl"));
+        pg_ctl.arg("-s").arg("-D").arg(self.folder.join("data")).args(arguments);
+        let status = pg_ctl.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "pg_ctl {arguments:?} failed");
     }
 
     /// The address of a fresh database.
@@ -101,8 +134,7 @@ fn keep(root: bool, bin: &Path, folder: &Path, data: &Path, port: u16, settings:
     let mut keeper = Command::new("sh");
     keeper.args(["-c", script, "sh"]).arg(folder).arg(stop).arg(server.get_program()).args(server.get_args());
     keeper.arg("-D").arg(data).args(["-p", &port.to_string()]);
-    let always = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"];
-    for setting in always.iter().chain(settings) {
+    for setting in ALWAYS.iter().chain(settings) {
         keeper.args(["-c", setting]);
     }
     keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")

@@ -107,6 +107,15 @@ impl Program {
         self.until_ready().await;
     }
 
+    /// No file of it may grow beyond so many bytes from here on, or any may again: what is written beyond is an error, as on a
+    /// full disk. Answers whether that can be had (`prlimit` is of util-linux).
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> bool {
+        let soft = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &self.child.id().to_string(), &format!("--fsize={soft}:")]);
+        prlimit.status().is_ok_and(|status| status.success())
+    }
+
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -138,8 +147,9 @@ impl Drop for Program {
 }
 
 fn spawn(environment: &[(String, String)], folder: &std::path::Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_switchboard"))
-        .arg("serve")
+    // Beyond its limit, a file is to give an error and no signal.
+    Command::new("sh")
+        .args(["-c", r#"trap "" XFSZ; exec "$0" serve"#, env!("CARGO_BIN_EXE_switchboard")])
         .current_dir(folder)
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
