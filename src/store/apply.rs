@@ -1,8 +1,5 @@
 //! What becomes of the requests of a batch within its transaction: each kind is handed to those who know it.
 
-use std::collections::HashMap;
-
-use crate::domain::ids::MessageId;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::privacy::{erase, waste};
 use crate::store::request::{Job, Request};

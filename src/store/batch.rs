@@ -64,12 +64,14 @@ impl Aftermath {
             said,
             told,
             again,
+            removed,
             buried_until,
             marked,
         } = self;
         *said
             || *told
             || *again
+            || *removed
             || *marked
             || *buried_until != Millis::default()
             || *parked_delta != 0

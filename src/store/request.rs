@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::clock::Millis;
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
+use crate::store::audit::Note;
 use crate::store::batch::Reply;
 use crate::store::delivery::DeliveryWrite;
 use crate::store::keys::KeyWrite;
@@ -66,7 +67,7 @@ pub(crate) enum Request {
     /// Clean the files of the database of what was deleted.
     Scrub,
     /// What somebody did, of which nothing else is written.
-    Note(audit::Note),
+    Note(Note),
     /// Count the open events afresh.
     Recount,
 }
