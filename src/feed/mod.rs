@@ -140,6 +140,10 @@ impl Feed {
         let store = &self.0.store;
         // Held while it is read: of those who wait for the same, one reads.
         let mut shared = self.0.window.lock().await;
+        let removals = store.removals();
+        if shared.as_ref().is_some_and(|window| !window.holds(removals)) {
+            *shared = None;
+        }
         let window = match &mut *shared {
             Some(window) if window.reaches(place) => window,
             Some(window) if place < window.begins() => {
@@ -147,7 +151,7 @@ impl Feed {
                 return window::read(store, place).await;
             }
             // Nobody has listened for a while.
-            shared => shared.insert(Window::at(place)),
+            shared => shared.insert(Window::at(place, removals)),
         };
         if let Some(page) = window.after(place) {
             return Ok(page);

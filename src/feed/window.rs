@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Page;
 use super::notice::{self, Notice};
+use crate::clock::Millis;
 use crate::domain::notice::{News, NoticeId};
 use crate::store::{Error, FeedRow, Store};
 
@@ -12,7 +13,7 @@ use crate::store::{Error, FeedRow, Store};
 const KEPT_MAX: usize = 2_000;
 /// Commits that are read at once.
 const COMMITS_AT_ONCE: u64 = 100;
-/// Notices in a page, as far as a single commit has no more.
+/// Notices in a page: less than are kept.
 const PAGE_MAX: usize = 500;
 
 /// All notices between two places.
@@ -22,12 +23,19 @@ pub(super) struct Window {
     ends: NoticeId,
     /// The turn of [`Store::told`] at which there was nothing behind its end.
     whole_at: Option<u64>,
+    /// [`Store::removals`] before any of it was read.
+    removals: u64,
 }
 
 impl Window {
-    /// One with nothing in it yet.
-    pub(super) fn at(place: NoticeId) -> Self {
-        Self { begins: place, notices: VecDeque::new(), ends: place, whole_at: None }
+    /// One with nothing in it yet, after so many removals.
+    pub(super) fn at(place: NoticeId, removals: u64) -> Self {
+        Self { begins: place, notices: VecDeque::new(), ends: place, whole_at: None, removals }
+    }
+
+    /// Whether nothing was removed since, so that nothing is in it that is not there any more.
+    pub(super) fn holds(&self, removals: u64) -> bool {
+        self.removals == removals
     }
 
     pub(super) fn begins(&self) -> NoticeId {
@@ -78,15 +86,21 @@ pub(super) async fn read(store: &Store, place: NoticeId) -> Result<Page, Error> 
     let forgotten = NoticeId::end_of(ends.forgotten);
     let missed = (ends.forgotten > 0 && place < forgotten).then_some(forgotten);
     let mut upto = missed.unwrap_or(place);
-    let mut all: Vec<(NoticeId, i64, News)> = Vec::new();
+    let mut all: Vec<(NoticeId, Millis, News)> = Vec::new();
     let mut at_end = (rows.len() as u64) < COMMITS_AT_ONCE;
-    for FeedRow { commit, at, news } in rows {
-        if all.len() >= PAGE_MAX {
-            at_end = false;
-            break;
+    'rows: for FeedRow { commit, at, news } in rows {
+        for (number, news) in (0..).zip(news) {
+            let id = NoticeId { commit, place: number };
+            if id <= place {
+                continue;
+            }
+            if all.len() == PAGE_MAX {
+                at_end = false;
+                break 'rows;
+            }
+            all.push((id, at, news));
+            upto = id;
         }
-        let told = (0..).zip(news).map(|(number, news)| (NoticeId { commit, place: number }, at, news));
-        all.extend(told.filter(|(id, ..)| *id > place));
         upto = upto.max(NoticeId::end_of(commit));
     }
     Ok(Page { notices: notice::notices(store, all).await?, upto, missed, at_end })
@@ -119,7 +133,7 @@ mod tests {
 
     #[test]
     fn it_tells_what_is_behind_a_place_and_forgets_what_is_too_much() {
-        let mut window = Window::at(NoticeId::end_of(10));
+        let mut window = Window::at(NoticeId::end_of(10), 3);
         assert!(window.after(NoticeId::end_of(10)).is_none());
         window.extend(page(11..=13), 1);
         assert!(window.is_whole_at(1) && !window.is_whole_at(2));

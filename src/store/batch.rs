@@ -36,6 +36,8 @@ pub(crate) struct Aftermath {
     pub(crate) told: bool,
     /// Whether a delivery is to be made again.
     pub(crate) again: bool,
+    /// Whether messages or conversations were removed.
+    pub(crate) removed: bool,
     /// Until when the last of the tombstones that were written stands.
     pub(crate) buried_until: Millis,
     /// Whether an opt-out of an erased person was marked.
@@ -62,12 +64,14 @@ impl Aftermath {
             said,
             told,
             again,
+            removed,
             buried_until,
             marked,
         } = self;
         *said
             || *told
             || *again
+            || *removed
             || *marked
             || *buried_until != Millis::default()
             || *parked_delta != 0

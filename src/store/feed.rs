@@ -7,6 +7,8 @@
 //!
 //! The feed has an end: [`Store::forget_feed`] drops what is old, and writes down how far it has come.
 
+use std::sync::atomic::Ordering;
+
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Select, SelectGetableTuple, Selector, Statement,
@@ -64,6 +66,12 @@ impl Store {
     #[must_use]
     pub fn told(&self) -> watch::Receiver<u64> {
         self.0.gauge.told.subscribe()
+    }
+
+    /// How often messages or conversations were removed since the start: what was read of them before must not be told after.
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.0.gauge.removals.load(Ordering::Acquire)
     }
 
     /// Where the feed begins and ends.

@@ -12,7 +12,7 @@
 //! message until the message has Meta's id or has failed for good.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::MigratorTrait;
@@ -178,6 +178,8 @@ pub(crate) struct Gauge {
     told: watch::Sender<u64>,
     /// Turns whenever a delivery is to be made again.
     again: watch::Sender<u64>,
+    /// How often messages or conversations were removed.
+    removals: AtomicU64,
     /// Whether the database does not even begin one. Changed by the writer alone.
     away: AtomicBool,
     /// Whether there may be messages whose words are not kept yet.

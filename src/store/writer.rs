@@ -380,6 +380,9 @@ impl Writer {
         if after.told {
             self.gauge.told.send_modify(|turn| *turn += 1);
         }
+        if after.removed {
+            self.gauge.removals.fetch_add(1, Ordering::Release);
+        }
         if after.again {
             self.gauge.again.send_modify(|turn| *turn += 1);
         }

@@ -282,6 +282,33 @@ on_both!(a_filter_lets_through_what_it_names, async |database: Database| {
     test.stop().await;
 });
 
+on_both!(what_was_erased_is_told_to_nobody_who_comes_back, async |database: Database| {
+    let test = TestApp::start(database, echo(), |_| {}).await;
+    let addr = test.app.addr();
+    let (ann, ben) = (phone(1), phone(2));
+    for person in [&ann, &ben] {
+        test.meta.say(person, &format!("the words of {person}")).unwrap();
+    }
+    test.quiet().await;
+    // It is all in memory from here on.
+    let before = all_since(addr, "", BEGINNING).await;
+    let is_of = |told: &&Told, person: &str| told.data.to_string().contains(person);
+    assert!(before.iter().filter(|told| is_of(told, &ann)).count() >= 3);
+    let contact = test.get(&format!("/contacts?phone={ann}")).await.1["data"][0]["id"].clone();
+    let url = format!("http://{addr}/api/whatsapp/contacts/{}", contact.as_str().unwrap());
+    let erased = test.http.delete(url).bearer_auth(API_KEY).send().await.unwrap();
+    assert!([200, 202].contains(&erased.status().as_u16()), "{erased:?}");
+    let after = until("nothing of her to be told", async || {
+        let after = all_since(addr, "", BEGINNING).await;
+        let line = |told: &Told| told.data["data"]["contact_id"] == contact || is_of(&told, &ann);
+        (!after.iter().any(line)).then_some(after)
+    })
+    .await;
+    let of_ben = |told: &[Told]| told.iter().filter(|told| is_of(told, &ben)).cloned().collect::<Vec<_>>();
+    assert_eq!(of_ben(&after), of_ben(&before), "what others said is told as before");
+    test.stop().await;
+});
+
 on_both!(what_goes_wrong_is_told, async |database: Database| {
     let test = TestApp::start(database, echo(), |_| {}).await;
     let addr = test.app.addr();

@@ -329,6 +329,7 @@ async fn forget_lines(scope: &mut Scope<'_>, contacts: &[i64], ids: &[Alias]) ->
         .await?;
     bulk::with_ids(scope.tx, "delete from session where id in ({ids})", &[], &conversations).await?;
     scope.after.released.extend(&conversations);
+    scope.after.removed = true;
     let lines = sessions.into_iter().map(|row| Learnt::NoLine((row.contact_id, row.phone_number_id)));
     let ids = ids.iter().map(|(kind, id)| Learnt::NoAlias(format!("{}:{id}", kind.as_str())));
     scope.after.learnt.extend(lines.chain(ids));

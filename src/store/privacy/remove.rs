@@ -38,6 +38,7 @@ pub(crate) async fn messages(
     forgotten: bool,
 ) -> Result<Removed, DbErr> {
     let ids: Vec<i64> = doomed.iter().map(|message| message.id).collect();
+    scope.after.removed |= !ids.is_empty();
     let inbound: Vec<i64> =
         doomed.iter().filter(|message| message.is_inbound).map(|message| message.id).collect();
     bulk::with_ids(scope.tx, "delete from attempt where message_id in ({ids})", &[], &ids).await?;
