@@ -173,7 +173,7 @@ fn run(
     let shared = Arc::clone(&runtime);
     let system = actix_web::rt::System::with_tokio_rt(move || shared);
     system.block_on(async {
-        let running = match Running::start(config, parts, &runtime).await {
+        let running = match Box::pin(Running::start(config, parts, &runtime)).await {
             Ok(running) => running,
             Err(error) => return drop(started.send(Err(error))),
         };

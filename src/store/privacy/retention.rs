@@ -10,7 +10,7 @@ use crate::clock::{Ids, Millis};
 use crate::store::batch::{Reply, Scope};
 use crate::store::privacy::remove::{self, Doomed};
 use crate::store::privacy::tombstone::REPEATED_FOR;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store, bulk};
 
 /// Rows that are looked at in one transaction: some milliseconds of the writer's time.
