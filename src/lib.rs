@@ -2,8 +2,8 @@
 //!
 //! The rooms, in floor order; imports run downward only (`docs/architecture.md` walks along the data):
 //! ground (`clock`, `domain`, `config`, `telemetry`) ← pure (`flow`, `meta`) ← adapters (`store`, `meta::client`,
-//! `connector`) ← workers (`template`, `conversation`, `media`, `sender`) ← `router` ← doors (`webhook`, `api`,
-//! `sandbox`) ← composition (`app`, `cli`).
+//! `connector`), `feed` ← workers (`template`, `conversation`, `media`, `sender`) ← `router`, `replay`, `doctor` ← doors
+//! (`webhook`, `api`, `outlet`, `sandbox`) ← composition (`app`, `cli`).
 
 pub mod api;
 pub mod app;
@@ -12,10 +12,15 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod conversation;
+pub mod doctor;
 pub mod domain;
+pub mod feed;
 pub mod flow;
 pub mod media;
 pub mod meta;
+pub mod outlet;
+pub mod privacy;
+pub mod replay;
 pub mod router;
 pub mod sandbox;
 pub mod sender;

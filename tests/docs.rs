@@ -1,6 +1,9 @@
 //! The examples of the documents work, and the settings that they name are settings.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use switchboard::config::{Config, load};
 use switchboard::flow::{Flow, StateKind};
@@ -8,15 +11,17 @@ use switchboard::flow::{Flow, StateKind};
 const README: &str = include_str!("../README.md");
 const FLOWS: &str = include_str!("../docs/flows.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
-const DOCUMENTS: [(&str, &str); 7] = [
-    ("README.md", README),
-    ("docs/flows.md", FLOWS),
-    ("docs/configuration.md", CONFIGURATION),
-    ("docs/architecture.md", include_str!("../docs/architecture.md")),
-    ("docs/templates.md", include_str!("../docs/templates.md")),
-    ("docs/CHANGELOG.md", include_str!("../docs/CHANGELOG.md")),
-    ("docs/api.md", include_str!("../docs/api.md")),
-];
+
+/// README and everything in `docs/`, each with its text.
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let named = pages.map(|path| {
+        (format!("docs/{}", path.file_name().unwrap().display()), std::fs::read_to_string(&path).unwrap())
+    });
+    std::iter::once(("README.md".to_owned(), README.to_owned())).chain(named).collect()
+}
 
 /// The fenced blocks of a language, each with the line on which it begins.
 fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
@@ -40,10 +45,11 @@ fn is_complete(flow: &str) -> bool {
 #[test]
 fn every_complete_flow_passes_the_check_without_a_warning() {
     let mut kinds = BTreeSet::new();
-    for (document, text) in [("README.md", README), ("docs/flows.md", FLOWS)] {
-        let flows: Vec<_> = blocks(text, "yaml").into_iter().filter(|(_, flow)| is_complete(flow)).collect();
-        assert!(!flows.is_empty(), "{document} shows no flow: the search is broken");
+    let mut shown = BTreeSet::new();
+    for (document, text) in documents() {
+        let flows = blocks(&text, "yaml").into_iter().filter(|(_, flow)| is_complete(flow));
         for (line, source) in flows {
+            shown.insert(document.clone());
             let origin = format!("{document}, the block at line {line}");
             let flow = Flow::parse(&source, &origin).unwrap_or_else(|problems| panic!("{problems}"));
             assert!(flow.warnings().is_empty(), "{}", flow.warnings());
@@ -51,6 +57,9 @@ fn every_complete_flow_passes_the_check_without_a_warning() {
         }
     }
     assert_eq!(kinds, BTreeSet::from(StateKind::ALL), "the examples show every kind of state");
+    for document in ["README.md", "docs/flows.md", "docs/customising.md"] {
+        assert!(shown.contains(document), "{document} shows no flow: the search is broken");
+    }
 }
 
 #[test]
@@ -89,7 +98,7 @@ fn the_settings_that_the_documents_name_are_there() {
     let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let known: BTreeSet<&str> = listing.split(|c| !is_word(c)).collect();
     let mut looked_at = 0;
-    for (document, text) in DOCUMENTS {
+    for (document, text) in documents() {
         let words = text.split(|c| !is_word(c));
         for name in words.filter(|word| word.starts_with("SWITCHBOARD_") || word.starts_with("WHATSAPP_")) {
             looked_at += 1;
@@ -98,4 +107,46 @@ fn the_settings_that_the_documents_name_are_there() {
         }
     }
     assert!(looked_at > 10, "only {looked_at} names were found: the search is broken");
+}
+
+/// The anchor under which GitHub finds a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+#[test]
+fn every_heading_that_a_link_names_is_there() {
+    let documents = documents();
+    let headings = |text: &str| -> BTreeSet<String> {
+        let mut fenced = false;
+        let lines = text.lines().filter(|line| {
+            fenced ^= line.starts_with("```");
+            !fenced && line.starts_with('#')
+        });
+        lines.map(|line| anchor(line.trim_start_matches('#'))).collect()
+    };
+    let mut followed = 0;
+    for (document, text) in &documents {
+        let folder = Path::new(document).parent().unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let places =
+            targets.filter(|target| !target.starts_with("http")).filter_map(|target| target.split_once('#'));
+        for (file, place) in places {
+            followed += 1;
+            let path =
+                if file.is_empty() { document.clone() } else { folder.join(file).display().to_string() };
+            let path = path.strip_prefix("docs/../").unwrap_or(&path).to_owned();
+            let text = documents.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_str());
+            let known = headings(text.unwrap_or_default());
+            assert!(
+                known.contains(place),
+                "{document} leads to {file}#{place}, and {path} has no such heading: {known:?}"
+            );
+        }
+    }
+    assert!(followed > 30, "only {followed} links were found: the search is broken");
 }

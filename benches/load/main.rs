@@ -29,12 +29,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tokio::task::LocalSet;
 
 use ceiling::Ceiling;
 use report::{Report, say, tell};
 use stage::Meta;
 use workload::{Common, burst, growth, hot, memory, sizing, startup, statuses, turns};
+
+/// The program's own, so that the ceilings have what it has.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures the program under load, beside its ceilings, and judges every answer.
 ///

@@ -120,7 +120,8 @@ impl Writer<'_> {
         tell(&format!("  {messages} messages"));
         self.messages().await?;
         tell(&format!("  {unfinished} unfinished events"));
-        self.unfinished().await
+        self.unfinished().await?;
+        self.followed().await
     }
 
     /// Runs `insert into … select … from n`, where `n.i` counts from 0 to `count`.
@@ -180,11 +181,11 @@ impl Writer<'_> {
         self.insert(
             messages,
             "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, content, \
-             wamid, status, created_at, accepted_at, sent_at, delivered_at, read_at)",
+             wamid, status, created_at, accepted_at, sent_at, delivered_at, read_at, position)",
             &format!(
                 "{id}, {line}, {line}, i % 256, '{number}', {event}, case i % 2 when 0 then 'in' else 'out' end, 'text', \
                  'message ' || i, case i % 2 when 0 then null else '{{\"type\":\"text\",\"body\":\"message ' || i || '\"}}' end, \
-                 'wamid.HBgNNDkxNTE' || {random}, case i % 2 when 0 then 0 else 70 end, {at}, {at}, {at}, {at}, {at}"
+                 'wamid.HBgNNDkxNTE' || {random}, case i % 2 when 0 then 0 else 70 end, {at}, {at}, {at}, {at}, {at}, {id}"
             ),
         )
         .await?;
@@ -225,12 +226,20 @@ impl Writer<'_> {
         self.insert(
             unfinished,
             "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, wamid, \
-             status, created_at, sent_at)",
+             status, created_at, sent_at, position)",
             &format!(
-                "{id}, {line}, {line}, i % 256, '{number}', {id}, 'in', 'text', 'message ' || i, {wamid}, 0, {at}, {at}"
+                "{id}, {line}, {line}, i % 256, '{number}', {id}, 'in', 'text', 'message ' || i, {wamid}, 0, {at}, {at}, {id}"
             ),
         )
         .await
+    }
+
+    /// The past is not searched: its words would be looked at while something is measured.
+    async fn followed(&self) -> anyhow::Result<()> {
+        let sql =
+            "insert into follower (name, position) select 'search', coalesce(max(position), 0) from message";
+        self.db.execute_unprepared(sql).await?;
+        Ok(())
     }
 }
 

@@ -46,6 +46,8 @@ impl Desk {
             unfinished_max: i64::MAX,
             queued_max: i64::MAX,
             window_margin: Duration::from_mins(1),
+            hash_key: switchboard::store::HashKey::default(),
+            scrub_max_bytes: 0,
         };
         let clock = Clock::system();
         let ids = Ids::new(clock.clone());
@@ -118,6 +120,7 @@ impl Desk {
                 writes: Vec::new(),
                 chosen: Vec::new(),
                 consent: None,
+                changes: Vec::new(),
             });
         }
         turns

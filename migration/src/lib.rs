@@ -18,6 +18,9 @@ mod m20261126_000009_template;
 mod m20261126_000011_keys;
 mod m20261126_000012_reads;
 mod m20261126_000013_statistics;
+mod m20261126_000014_live;
+mod m20261126_000015_privacy;
+mod m20261126_000017_lean;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -37,6 +40,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000011_keys::Migration),
             Box::new(m20261126_000012_reads::Migration),
             Box::new(m20261126_000013_statistics::Migration),
+            Box::new(m20261126_000014_live::Migration),
+            Box::new(m20261126_000015_privacy::Migration),
+            Box::new(m20261126_000017_lean::Migration),
         ]
     }
 }

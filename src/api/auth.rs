@@ -117,6 +117,13 @@ impl ApiKeys {
     }
 }
 
+impl ApiKeys {
+    /// Whether this header still opens the door: the key that it names is not revoked and has not expired.
+    pub(super) async fn still_open(&self, header: Option<&str>) -> bool {
+        self.identify(header).await.map_or_else(|problem| !problem.is_unauthorized(), |_| true)
+    }
+}
+
 impl Ring {
     /// The key with this hash: as remembered, or as the table has it.
     async fn find(&self, hash: KeyHash) -> Result<Option<Arc<Known>>, Problem> {

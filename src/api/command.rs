@@ -67,7 +67,9 @@ pub(super) async fn accept_unless(
     match accepted.first() {
         Some(accepted) if accepted.duplicate => match store.find_event(&dedupe_key).await? {
             Some(event) => earlier(&event, &payload),
-            None => Err(Problem::internal("an event that had been accepted before is not there")),
+            None => Err(Problem::conflict(format!(
+                "this `{IDEMPOTENCY_KEY}` was used for a person who has been erased since; nothing was accepted"
+            ))),
         },
         Some(accepted) => receipt(payload.command, accepted.id, accepted.conversation),
         None => Err(Problem::internal("the store accepted nothing and said nothing")),

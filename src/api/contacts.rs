@@ -1,20 +1,35 @@
 //! `GET /api/whatsapp/contacts` and `/contacts/{id}`, and what an operator can say of a person's wishes: `POST …/opt-out` and
-//! `…/opt-in`, `{"scope": "all"}` or `{"scope": "marketing"}`.
+//! `…/opt-in`, `{"scope": "all"}` or `{"scope": "marketing"}`. Beside them what a person can ask of us: to see all that is kept
+//! of them (`GET …/export`), and that it be no more (`DELETE`).
 
-use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{ContentDisposition, DispositionParam, DispositionType};
+use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use futures_util::stream;
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::auth::Caller;
 use super::body::{self, Raw};
 use super::named;
-use super::openapi::words::{ConsentScopeText, ContactIdText};
+use super::openapi::words::{ConsentScopeText, ContactIdText, ErasureStateText};
 use super::page::{PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
-use super::view::ContactView;
+use super::request_id::RequestId;
+use super::view::{ContactView, Time};
 use crate::domain::consent::{By, Change, Scope};
-use crate::store::Store;
+use crate::domain::ids::ContactId;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::{Exporter, Trouble};
 use crate::store::read::{ContactFilter, StoredContact};
+use crate::store::{Deed, Erasure, ErasureState, Outcome, Store};
+
+/// How long whoever asks for an erasing is kept waiting for its end: a large database takes longer, and goes on by itself.
+const ERASE_PATIENCE: Duration = Duration::from_secs(20);
 
 const PARAMS: [&str; 8] =
     ["name", "phone", "user_id", "opted_out", "marketing_opted_out", "order", "limit", "cursor"];
@@ -163,4 +178,118 @@ async fn change(
 
 async fn find(store: &Store, id: &str) -> Result<StoredContact, Problem> {
     named::find("contact", id, async |id| store.find_contact(id).await).await
+}
+
+/// All that is kept of a person, as one file of JSON Lines: each line is an object with a `kind` and a `row`. The last line is
+/// of the kind `end`; a file without it was cut off.
+#[utoipa::path(
+    get,
+    path = "/api/whatsapp/contacts/{id}/export",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    responses(
+        (status = 200, description = "The file.", body = String, content_type = "application/x-ndjson"),
+        (status = 409, description = "A statement of the flow (`on_export`) is refused by the database.")
+    )
+)]
+pub(super) async fn export(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+    exporter: Data<Exporter>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let begin = async |id: ContactId| match exporter.begin(id).await {
+        Ok(begun) => Ok(begun.map(Ok)),
+        Err(Trouble::Store(error)) => Err(error),
+        Err(trouble) => Ok(Some(Err(Problem::conflict(trouble.to_string())))),
+    };
+    let export = named::find("contact", &id, begin).await??;
+    // Who took a look at all of a person's data is noted, although it changes nothing.
+    let caller = request.extensions().get::<Caller>().cloned();
+    if let Some(caller) = caller {
+        let asked_by = RequestId::of(&request);
+        let deed = Deed::new(caller.actor, "contacts.export", Some(export.contact().to_string()), asked_by);
+        store.note(Arc::new(deed), Outcome::Done, None).await?;
+    }
+    let filename = format!("{}.jsonl", export.contact());
+    let disposition = ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(filename)],
+    };
+    let lines = stream::unfold(export.lines(), async |mut lines| {
+        let line = lines.recv().await?.map(Bytes::from);
+        Some((line.map_err(|trouble| std::io::Error::other(trouble.to_string())), lines))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .insert_header(disposition)
+        .streaming(Box::pin(lines)))
+}
+
+/// How the erasing of a person goes. It names nobody.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Erasure)]
+struct ErasureView {
+    /// Whom it is of; the id leads nowhere any more.
+    #[schema(value_type = ContactIdText)]
+    contact_id: ContactId,
+    /// `done`, or how far it has come.
+    #[schema(value_type = ErasureStateText)]
+    state: &'static str,
+    /// Messages that are gone.
+    messages: i64,
+    /// Raw events that are gone.
+    events: i64,
+    /// Files that are gone.
+    files: i64,
+    wanted_at: Time,
+    done_at: Option<Time>,
+}
+
+impl From<&Erasure> for ErasureView {
+    fn from(erasure: &Erasure) -> Self {
+        Self {
+            contact_id: erasure.contact,
+            state: erasure.state.as_str(),
+            messages: erasure.messages,
+            events: erasure.events,
+            files: erasure.files,
+            wanted_at: Time(erasure.wanted_at),
+            done_at: erasure.done_at.map(Time),
+        }
+    }
+}
+
+/// Erases a person everywhere: their ids, conversations, messages, raw events and files, and what the flow's `on_erase` says of
+/// the business's own tables. It cannot be undone. Counts stay as they are. From its first moment on, whoever writes from their
+/// number is somebody new.
+#[utoipa::path(
+    delete,
+    path = "/api/whatsapp/contacts/{id}",
+    params(("id" = ContactIdText, Path, description = "The person.")),
+    responses(
+        (status = 200, description = "Nothing of them is left.", body = ErasureView),
+        (status = 202, description = "It is ordered and goes on by itself; asked again, it is told how far it has come.", body = ErasureView),
+        (status = 409, description = "A statement of the flow (`on_erase`) is refused by the database. Nothing has changed.")
+    )
+)]
+pub(super) async fn erase(
+    request: HttpRequest,
+    id: Path<String>,
+    store: Data<Store>,
+    eraser: Data<Eraser>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let erase = async |id| eraser.erase(&store, id, ERASE_PATIENCE).await;
+    let erasure = named::find("contact", &id, erase).await?;
+    match (erasure.state, &erasure.reason) {
+        (ErasureState::Refused, reason) => {
+            let reason = reason.as_deref().unwrap_or_default();
+            let detail =
+                format!("nothing was erased: the database refuses a statement of `on_erase`: {reason}");
+            Err(Problem::conflict(detail))
+        }
+        (ErasureState::Done, _) => Ok(HttpResponse::Ok().json(ErasureView::from(&erasure))),
+        _ => Ok(HttpResponse::Accepted().json(ErasureView::from(&erasure))),
+    }
 }

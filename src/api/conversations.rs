@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, Raw};
-use super::command;
+use super::command::{self, Receipt};
 use super::idempotency::{IdempotencyHeader, IdempotencyKey};
 use super::named;
 use super::openapi::words::{ConversationIdText, EventIdText};
@@ -31,7 +31,7 @@ const HAND_OFF_MAX: Millis = 30 * 24 * HOUR;
 
 /// Something that was asked of a conversation: it is on disk, and takes its turn.
 #[derive(Serialize, ToSchema)]
-struct Asked {
+pub(super) struct Asked {
     /// The event that it was accepted as.
     #[schema(value_type = EventIdText)]
     event_id: EventId,
@@ -39,6 +39,14 @@ struct Asked {
     conversation_id: ConversationId,
     #[schema(examples("accepted"))]
     status: &'static str,
+}
+
+impl Asked {
+    /// The answer to something that was accepted.
+    pub(super) fn answer(receipt: &Receipt) -> HttpResponse {
+        let (event_id, conversation_id) = (receipt.event, receipt.conversation);
+        HttpResponse::Accepted().json(Self { event_id, conversation_id, status: "accepted" })
+    }
 }
 
 /// Where a conversation went.
@@ -265,10 +273,9 @@ async fn ask(
     let key = IdempotencyKey::of(request)?;
     let conversation = find(store, id).await?.id;
     let receipt = command::accept(store, Target::Conversation(conversation), command, key).await?;
-    let asked = Asked { event_id: receipt.event, conversation_id: receipt.conversation, status: "accepted" };
-    Ok(HttpResponse::Accepted().json(asked))
+    Ok(Asked::answer(&receipt))
 }
 
-async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
+pub(super) async fn find(store: &Store, id: &str) -> Result<StoredConversation, Problem> {
     named::find("conversation", id, async |id| store.find_conversation(id).await).await
 }

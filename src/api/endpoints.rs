@@ -15,8 +15,8 @@ use super::auth::Caller;
 use super::problem::{self, Problem, Slug};
 use super::request_id::RequestId;
 use super::{
-    audit, contacts, conversations, health, keys, media, messages, metrics, numbers, openapi, queue, send,
-    stats, templates, webhooks,
+    audit, contacts, conversations, deliveries, events, health, keys, media, messages, metrics, numbers,
+    openapi, queue, replay, send, stats, templates, webhooks,
 };
 use crate::domain::access::Scope;
 use crate::store::{Deed, Outcome, Store};
@@ -80,12 +80,15 @@ macro_rules! endpoints {
 
 endpoints! {
     Open health::health;
+    Open health::live;
+    Open health::ready;
     Read openapi::document;
     Read metrics::show;
 
     Send send::send;
     Read messages::list;
     Read messages::one;
+    Operate messages::read;
     Operate queue::resend;
     Operate queue::discard;
     Read queue::list;
@@ -95,12 +98,15 @@ endpoints! {
     Read contacts::one;
     Operate contacts::opt_out;
     Operate contacts::opt_in;
+    Admin contacts::export;
+    Admin contacts::erase;
     Read conversations::list;
     Read conversations::one;
     Read conversations::transcript;
     Operate conversations::hand_off;
     Operate conversations::release;
     Operate conversations::reset;
+    Admin replay::replay;
     Read numbers::list;
     Admin numbers::set_token;
     Read media::list;
@@ -116,6 +122,10 @@ endpoints! {
     Operate webhooks::retry;
     Operate webhooks::discard;
     Read stats::stats;
+    Read events::stream;
+    Read deliveries::list;
+    Read deliveries::one;
+    Operate deliveries::resend;
 
     Admin keys::list;
     Admin keys::create;

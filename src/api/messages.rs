@@ -1,9 +1,14 @@
-//! `GET /api/whatsapp/messages` and `/messages/{id}`.
+//! `GET /api/whatsapp/messages` and `/messages/{id}`, and `POST …/read`, which marks a person's message as read.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use utoipa::IntoParams;
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
+use super::body::{self, Raw};
+use super::command;
+use super::conversations::Asked;
+use super::idempotency::{IdempotencyHeader, IdempotencyKey};
 use super::named;
 use super::openapi::words::{ConversationIdText, DirectionText, MessageIdText};
 use super::page::{PageQuery, Paged, Window};
@@ -11,9 +16,13 @@ use super::params::Params;
 use super::problem::Problem;
 use super::view::{MessageView, MessageWithAttempts, Time};
 use crate::domain::delivery::Status;
+use crate::domain::event::Command;
+use crate::domain::ids::MessageId;
+use crate::domain::outbound::{Message, Priority};
 use crate::domain::search::{SEARCH_CHARS_MAX, Search};
+use crate::domain::window::Outside;
 use crate::store::read::{MessageFilter, StoredMessage};
-use crate::store::{Sighting, Sought, Store, WORDS_OF_BEGINNING_MAX};
+use crate::store::{Sighting, Sought, Store, Target, WORDS_OF_BEGINNING_MAX};
 
 const PARAMS: [&str; 12] = [
     "contact",
@@ -97,6 +106,60 @@ pub(super) async fn one(
     let row = find(&store, &id).await?;
     let attempts = store.attempts(row.id).await?;
     Ok(HttpResponse::Ok().json(MessageWithAttempts::new(row, attempts)))
+}
+
+/// How a message is marked as read.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "it is read field by field, so that a refusal can name one; this is for the document"
+)]
+struct ReadRequest {
+    /// Whether the person sees that somebody writes.
+    typing: Option<bool>,
+}
+
+/// Marks a person's message as read: they see two blue ticks, also at all that they wrote before it.
+#[utoipa::path(
+    post,
+    path = "/api/whatsapp/messages/{id}/read",
+    params(("id" = MessageIdText, Path, description = "The person's message."), IdempotencyHeader),
+    request_body(content = Option<ReadRequest>, example = json!({"typing": true})),
+    responses(
+        (status = 202, description = "It is on disk and takes its turn.", body = Asked),
+        (status = 409, description = "It is not a person's message, or Meta has told no id of it.")
+    )
+)]
+pub(super) async fn read(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Raw,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let key = IdempotencyKey::of(&request)?;
+    let mut fields = body::perhaps(&body)?;
+    let typing = fields.flag("typing")?;
+    fields.finish()?;
+    let row = find(&store, &id).await?;
+    let Some(wamid) = row.wamid.filter(|_| row.direction == "in") else {
+        let detail =
+            format!("{} is not a message of a person; only what a person wrote is marked as read", row.id);
+        return Err(Problem::conflict(detail));
+    };
+    let mark = json!({"type": "read", "message_id": wamid, "typing": typing});
+    let message = Message::try_from(mark).map_err(|invalid| Problem::internal(&invalid.to_string()))?;
+    let command = Command::Send {
+        message_id: MessageId(store.ids().next()),
+        priority: Priority::of(&message),
+        message,
+        reply_to: None,
+        outside: Outside::default(),
+        resend_of: None,
+    };
+    let receipt = command::accept(&store, Target::Conversation(row.conversation), command, key).await?;
+    Ok(Asked::answer(&receipt))
 }
 
 pub(super) async fn find(store: &Store, id: &str) -> Result<StoredMessage, Problem> {

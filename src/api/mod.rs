@@ -26,9 +26,11 @@ mod command;
 mod contacts;
 mod conversations;
 pub mod cursor;
+mod deliveries;
 mod digest;
 mod download;
 mod endpoints;
+mod events;
 mod health;
 mod idempotency;
 mod keys;
@@ -36,6 +38,7 @@ mod media;
 mod messages;
 mod metrics;
 mod named;
+mod notice;
 mod numbers;
 mod openapi;
 mod page;
@@ -44,6 +47,7 @@ mod problem;
 mod queue;
 mod rate;
 mod reference;
+mod replay;
 mod request_id;
 mod send;
 mod stats;
@@ -58,12 +62,16 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 
+use crate::feed::Feed;
 use crate::media::library::Library;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::Exporter;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::template::Book;
 
 pub use auth::ApiKeys;
+pub use notice::{notice_json, notice_type};
 pub use numbers::{HealthOfNumbers, NumberHealth, NumberPause, SendLimits, SetToken, Setting, TokenRefused};
 pub use openapi::text as openapi_document;
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
@@ -95,18 +103,26 @@ struct WindowMargin(Duration);
 pub struct Deps {
     /// Where everything is read from and accepted into.
     pub store: Store,
+    /// What happens.
+    pub feed: Feed,
     /// Who may come in.
     pub keys: ApiKeys,
     /// Our numbers; when there is one, a client need not name it.
     pub numbers: Arc<[Number]>,
     /// Files.
     pub library: Library,
+    /// Who erases people.
+    pub eraser: Eraser,
+    /// Who shows all that is kept of a person.
+    pub exporter: Exporter,
     /// Who knows which templates Meta would take.
     pub templates: Book,
     /// What `/metrics` shows, and where the requests to this door are counted.
     pub metrics: Metrics,
     /// How long before the end of a person's 24-hour window nothing free-form is taken any more.
     pub window_margin: Duration,
+    /// How a flow is tried on what was heard before.
+    pub replay: crate::replay::Settings,
     /// How the numbers fare, asked at each `/health`.
     pub health: HealthOfNumbers,
     /// What hands a number another token.
@@ -117,11 +133,27 @@ pub struct Deps {
 
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
-    let Deps { store, keys, numbers, library, templates, metrics, window_margin, health, set_token, limits } =
-        deps;
+    let Deps {
+        store,
+        feed,
+        keys,
+        numbers,
+        library,
+        eraser,
+        exporter,
+        templates,
+        metrics,
+        window_margin,
+        replay,
+        health,
+        set_token,
+        limits,
+    } = deps;
+    let replay = Data::new(replay);
     let window_margin = Data::new(WindowMargin(window_margin));
     let (store, keys, metrics) = (Data::new(store), Data::new(keys), Data::new(metrics));
-    let (library, templates) = (Data::new(library), Data::new(templates));
+    let (library, templates, feed) = (Data::new(library), Data::new(templates), Data::new(feed));
+    let (eraser, exporter) = (Data::new(eraser), Data::new(exporter));
     let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
     let (endpoints, document) = openapi::build();
@@ -134,7 +166,13 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(numbers)
             .app_data(health)
             .app_data(library)
+            .app_data(feed)
+            .app_data(keys.clone())
+            .app_data(metrics.clone())
+            .app_data(eraser)
+            .app_data(exporter)
             .app_data(window_margin)
+            .app_data(replay)
             .app_data(templates)
             .app_data(limits)
             .app_data(set_token)

@@ -190,6 +190,11 @@ impl Problem {
         Self::new(Kind::Unauthorized, detail)
     }
 
+    /// Whether there is no valid key.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.kind == Kind::Unauthorized
+    }
+
     /// The key is good, but not for this.
     pub(super) fn forbidden(detail: String) -> Self {
         Self::new(Kind::Forbidden, detail)

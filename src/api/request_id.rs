@@ -4,7 +4,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage};
 use uuid::Uuid;
 
 /// The header, in both directions.
@@ -18,7 +18,7 @@ pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// That of `request`.
-    pub(super) fn of(request: &ServiceRequest) -> Option<String> {
+    pub(super) fn of(request: &impl HttpMessage) -> Option<String> {
         request.extensions().get::<Self>().and_then(|id| id.0.to_str().ok()).map(str::to_owned)
     }
 }

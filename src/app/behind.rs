@@ -10,15 +10,18 @@ use super::doors::{self, Known};
 use super::{
     Parts, accounts, fetcher, media_limits, numbers, sender_limits, store_settings, tokens_of, words,
 };
+use super::{live, people};
 use crate::api;
 use crate::clock::{HOUR, Ids, Millis};
 use crate::config::Config;
+use crate::connector::Services;
 use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
+use crate::feed;
 use crate::media;
 use crate::media::upload::Uploads;
 use crate::media::vault::Vault;
-use crate::router::actor::{CountActive, Route, RouterActor};
+use crate::router::actor::{CountActive, Forget, Route, RouterActor};
 use crate::router::sweep;
 use crate::sender::actor::{Heard, Queue, Redirect, SenderActor, Settled};
 use crate::sender::post::Counter;
@@ -44,6 +47,8 @@ pub struct Core {
     pub(super) metrics: Metrics,
     pub(super) router: Addr<RouterActor>,
     pub(super) sender: Addr<SenderActor>,
+    /// Those who tell outlets.
+    pub(super) outlets: JoinSet<()>,
     pub(super) beside: JoinSet<()>,
     known: Known,
 }
@@ -68,6 +73,8 @@ impl Core {
         let director = parts.rehearsal.as_ref().map(|rehearsal| Arc::clone(&rehearsal.director));
         let opened = Store::open_directed(&settings, parts.clock.clone(), ids, metrics.clone(), director);
         let (store, hints) = opened.await?;
+        let statements = people::Statements::of(&parts);
+        let services = services(config, &parts)?;
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;
         let templates = Book::new(config.numbers.iter().filter_map(|number| {
             Some((number.phone_number_id.clone(), number.business_account_id.clone()?))
@@ -76,6 +83,7 @@ impl Core {
 
         let board = Board::default();
         let vault = Vault::open(&config.media.url)?;
+        let people = people::People::new(&store, &vault, statements);
         let counter = Counter {
             store: store.clone(),
             uploads: Uploads::new(store.clone(), vault.clone(), media_limits(config)),
@@ -100,6 +108,7 @@ impl Core {
         let desk = Arc::new(Desk {
             store: store.clone(),
             flows,
+            services: Some(services),
             words: words(&config.consent),
             templates: templates.clone(),
             metrics: metrics.clone(),
@@ -119,6 +128,7 @@ impl Core {
         let told = (Arc::clone(&wanted), templates.clone());
         beside.spawn(pass_on(hints, router.clone(), sender.clone(), told));
         beside.spawn(keeper::keep(keeper));
+        beside.spawn(people.eraser.clone().attend());
         beside.spawn(media::fetch::fetch(Arc::new(fetcher), wanted, limits.sweep_interval));
         beside.spawn(sweep::sweep(store.clone(), router.clone(), limits.sweep_interval, limits.sweep_age));
         beside.spawn(sweep::timers(store.clone()));
@@ -135,8 +145,11 @@ impl Core {
             beside.spawn(reconcile::reread_tokens(clock, board, sender, tokens, tokens_of(config)));
         }
 
-        let known = Known { metrics: metrics.clone(), board, vault, templates };
-        Ok(Self { store, metrics, router, sender, beside, known })
+        let feed = live::feed(config, &store);
+        beside.spawn(feed::forget(feed.clone()));
+        let outlets = live::outlets(config, &store, &feed, &metrics)?;
+        let known = Known { metrics: metrics.clone(), board, vault, templates, feed, people };
+        Ok(Self { store, metrics, router, sender, outlets, beside, known })
     }
 
     /// The door for Meta.
@@ -153,10 +166,25 @@ impl Core {
         doors::api_deps(config, &self.store, self.known.clone(), &self.sender)
     }
 
+    /// Lets those who listen go, as the program ends.
+    pub(super) fn close_feed(&self) {
+        self.known.feed.close();
+    }
+
     /// How many conversations are in memory.
     pub async fn active_conversations(&self) -> usize {
         self.router.send(CountActive).await.unwrap_or(0)
     }
+}
+
+/// The services that flows ask, if nothing keeps them from being asked.
+fn services(config: &Config, parts: &Parts) -> anyhow::Result<Services> {
+    let services = Services::new(Arc::clone(&parts.variables), config.connectors.plain_http.clone())?;
+    for flow in std::iter::once(&*parts.flow).chain(parts.flows.values()) {
+        let unfit = services.unfit(flow);
+        anyhow::ensure!(unfit.is_empty(), "the flow `{}` cannot be run: {}", flow.name(), unfit.join("; "));
+    }
+    Ok(services)
 }
 
 /// Carries what the writer tells to those whom it concerns.
@@ -178,6 +206,7 @@ async fn pass_on(
             Hint::Settled(messages) => sender.do_send(Settled(messages)),
             Hint::MediaWanted => wanted.notify_one(),
             Hint::TemplatesTold { look } => templates.told(look),
+            Hint::Erased(conversations) => router.do_send(Forget(conversations)),
             Hint::Redirected(conversations) => sender.do_send(Redirect(conversations)),
             Hint::Heard(counts) => sender.do_send(Heard(counts)),
         }

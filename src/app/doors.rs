@@ -10,9 +10,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App as HttpApp, HttpServer, web};
 use anyhow::Context as _;
 
-use super::{Core, business_accounts, media_limits};
+use super::people::People;
+use super::{Core, business_accounts, media_limits, replay_settings};
 use crate::api;
 use crate::config::{Config, Limits};
+use crate::feed::Feed;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
 use crate::meta::signature::AppSecret;
@@ -30,6 +32,8 @@ pub(super) struct Known {
     pub(super) board: Board,
     pub(super) vault: Vault,
     pub(super) templates: Book,
+    pub(super) feed: Feed,
+    pub(super) people: People,
 }
 
 /// The door for Meta.
@@ -79,7 +83,7 @@ pub(super) fn api_deps(
     known: Known,
     sender: &Addr<SenderActor>,
 ) -> api::Deps {
-    let Known { metrics, board, vault, templates } = known;
+    let Known { metrics, board, vault, templates, feed, people } = known;
     let numbers = config.numbers.iter().map(|number| api::Number {
         phone_number_id: number.phone_number_id.clone(),
         display: number.display_phone_number.clone(),
@@ -88,6 +92,7 @@ pub(super) fn api_deps(
     let limits = &config.limits;
     api::Deps {
         store: store.clone(),
+        feed,
         keys: api::ApiKeys::new(
             config.api_key.as_ref(),
             store.clone(),
@@ -95,9 +100,12 @@ pub(super) fn api_deps(
         ),
         numbers: numbers.collect(),
         library: Library { vault, limits: media_limits(config) },
+        eraser: people.eraser,
+        exporter: people.exporter,
         templates,
         metrics,
         window_margin: limits.window_margin,
+        replay: replay_settings(config),
         health: Arc::new(move || board.numbers().into_iter().map(number_health).collect()),
         set_token: Arc::new(move |phone_number_id, token| {
             let answer = sender.send(SetToken { phone_number_id, token });

@@ -8,6 +8,8 @@
 
 mod behind;
 mod doors;
+mod live;
+pub mod people;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,12 +24,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Limits, Secret};
+use crate::connector::Variables;
 use crate::domain::consent::Words;
 use crate::flow::{Flow, Functions};
 use crate::media;
 use crate::media::fetch::Fetcher;
 use crate::media::vault::Vault;
 use crate::meta::client::{Client, Settings as ClientSettings, Wire};
+use crate::replay;
 use crate::router::actor::{Close, CountActive, IsIdle, RouterActor};
 use crate::sender::actor::{Halt, IsStill, SenderActor};
 use crate::sender::reconcile::Tokens;
@@ -52,6 +56,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where a number's token is looked for again while Meta refuses the one it has.
     pub tokens: Option<Tokens>,
+    /// The environment, for the secrets of services that flows ask.
+    pub variables: Variables,
     /// Who stands in for the outside world; nobody does in the program.
     pub rehearsal: Option<Rehearsal>,
 }
@@ -70,7 +76,8 @@ impl Parts {
     #[must_use]
     pub fn new(flow: impl Into<Arc<Flow>>) -> Self {
         let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
-        Self { flow: flow.into(), flows, functions, clock, tokens: None, rehearsal: None }
+        let variables: Variables = Arc::new(|_| None);
+        Self { flow: flow.into(), flows, functions, clock, tokens: None, variables, rehearsal: None }
     }
 }
 
@@ -210,6 +217,8 @@ impl Running {
     }
 
     async fn stop(mut self, timeout: Duration) {
+        // Readers listen for ever: the doors would wait for them.
+        self.core.close_feed();
         self.server.stop(true).await;
         let orderly = async {
             while !self.core.router.send(IsIdle).await.unwrap_or(true) {
@@ -218,6 +227,7 @@ impl Running {
             while !self.core.sender.send(Halt).await.unwrap_or(true) {
                 tokio::time::sleep(STOP_TICK).await;
             }
+            while self.core.outlets.join_next().await.is_some() {}
         };
         if tokio::time::timeout(timeout, orderly).await.is_err() {
             tracing::warn!(
@@ -226,6 +236,7 @@ impl Running {
             );
         }
         let _ = self.core.router.send(Close).await;
+        self.core.outlets.shutdown().await;
         self.core.beside.shutdown().await;
         for arbiter in self.arbiters {
             arbiter.stop();
@@ -234,7 +245,7 @@ impl Running {
     }
 }
 
-/// Our business accounts, each once, in the order of their numbers.
+// Our business accounts, each once, in the order of their numbers.
 fn business_accounts(config: &Config) -> Vec<String> {
     let mut accounts: Vec<String> = Vec::new();
     for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {
@@ -275,6 +286,8 @@ pub fn store_settings(config: &Config) -> store::Settings {
         unfinished_max: i64::try_from(config.limits.unfinished_events).unwrap_or(i64::MAX),
         queued_max: i64::try_from(config.limits.outbound_queue).unwrap_or(i64::MAX),
         window_margin: config.limits.window_margin,
+        hash_key: store::HashKey::new(config.privacy.hash_key.as_ref().map_or("", Secret::expose)),
+        scrub_max_bytes: config.privacy.erase_vacuum_bytes as u64,
     }
 }
 
@@ -288,6 +301,12 @@ fn fetcher(config: &Config, store: &Store, vault: &Vault, numbers: &[Number], me
         limits: media_limits(config),
         metrics: metrics.clone(),
     }
+}
+
+/// How replays are made.
+#[must_use]
+pub fn replay_settings(config: &Config) -> replay::Settings {
+    replay::Settings { words: words(&config.consent), turn_timeout: config.limits.turn_timeout }
 }
 
 /// The words of STOP and START that hold.

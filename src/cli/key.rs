@@ -56,7 +56,7 @@ fn scopes(text: &str) -> Result<Scopes, &'static str> {
 }
 
 /// A span in which a day has 24 hours.
-fn span(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
     let span = SpanParser::new().parse_span(text).ok();
     let span = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     span.and_then(|span| Duration::try_from(span).ok()).ok_or("give a span such as 12h, 90d or 2w")

@@ -1,17 +1,21 @@
 //! The command line: what can be done with the program, and nothing of how.
 
+mod doctor;
 mod flow;
 mod key;
+mod person;
+mod replay;
 mod sandbox;
 mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::app::Parts;
-use crate::config::{Config, Environment, load};
+use crate::config::{Config, Environment, Secret, load};
 use crate::flow::Flow;
 use crate::store;
 use crate::telemetry::init_tracing;
@@ -42,11 +46,24 @@ enum Command {
     Config,
     /// Apply pending migrations to the database and end.
     Migrate,
+    /// Look whether all is set for messages to come and go, and say what mends what is not.
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor,
     /// Make, list and revoke the API keys of the database.
     Key {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// Write everything that is kept of a person into one file: JSON Lines, a row in each line.
+    #[command(after_help = "Example: switchboard export +4915112345001 --out person.jsonl")]
+    Export(person::Export),
+    /// Erase a person everywhere: ids, conversations, messages, raw events, files. It cannot be undone.
+    #[command(
+        after_help = "Example: switchboard erase +4915112345001 --yes\nWhere a server runs, it carries it out. Backups are yours to keep or to renew."
+    )]
+    Erase(person::Erase),
+    /// Try a flow on what people wrote before, and show what would be said differently; nothing is sent or changed.
+    Replay(replay::Options),
     /// Work on flow files.
     Flow {
         #[command(subcommand)]
@@ -82,10 +99,20 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
-        Command::Serve => runtime.block_on(serve::run(config, cli.config))?,
-        Command::Sandbox(options) => runtime.block_on(sandbox::run(config, options))?,
+        Command::Serve => runtime.block_on(serve::run(config, &environment, cli.config))?,
+        Command::Sandbox(options) => runtime.block_on(sandbox::run(config, &environment, options))?,
         Command::Migrate => runtime.block_on(migrate(&config))?,
         Command::Key { command } => return runtime.block_on(key::run(&config, command)),
+        Command::Export(options) => {
+            let parts = parts(&config, &environment)?;
+            return runtime.block_on(person::export(&config, &parts, options));
+        }
+        Command::Erase(options) => {
+            let parts = parts(&config, &environment)?;
+            return runtime.block_on(person::erase(&config, &parts, options));
+        }
+        Command::Doctor => return runtime.block_on(doctor::run(&config)),
+        Command::Replay(options) => return runtime.block_on(replay::run(&config, options)),
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -98,11 +125,13 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The flows that the settings name: one for all numbers, or the built-in one, and those of single numbers.
-fn parts(config: &Config) -> anyhow::Result<Parts> {
+fn parts(config: &Config, environment: &Environment) -> anyhow::Result<Parts> {
     let mut parts = Parts::new(match &config.flow {
         Some(path) => flow::read(path)?,
         None => Flow::factory(),
     });
+    let environment = environment.clone();
+    parts.variables = Arc::new(move |name| environment.get(name).and_then(Secret::new));
     for number in &config.numbers {
         if let Some(path) = number.flow.as_ref().filter(|path| Some(*path) != config.flow.as_ref()) {
             parts.flows.insert(number.phone_number_id.clone(), flow::read(path)?);

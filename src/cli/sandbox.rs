@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::cli::{parts, say, until_told_to_end};
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl, Number, Secret};
+use crate::config::{Config, DatabaseUrl, Environment, Number, Secret};
 use crate::sandbox::{LocalMeta, Settings};
 use crate::store::demo;
 use crate::webhook;
@@ -25,8 +25,12 @@ pub(super) struct Options {
     database: Option<PathBuf>,
 }
 
-pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<()> {
-    let parts = parts(&config)?;
+pub(super) async fn run(
+    mut config: Config,
+    environment: &Environment,
+    options: Options,
+) -> anyhow::Result<()> {
+    let parts = parts(&config, environment)?;
     let (database, temporary) = match options.database {
         Some(path) => (path, false),
         None => {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::cli::{DOTENV, parts, until_told_to_end};
-use crate::config::{self, Config, Secret};
+use crate::config::{self, Config, Environment, Secret};
 use crate::webhook;
 
-pub(super) async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    config: Config,
+    environment: &Environment,
+    file: Option<PathBuf>,
+) -> anyhow::Result<()> {
     config.require_for_serve()?;
-    let mut parts = parts(&config)?;
+    let mut parts = parts(&config, environment)?;
     parts.tokens = Some(Arc::new(move |number| find_token(file.as_deref(), number)));
     tracing::info!(
         flow = parts.flow.name(),

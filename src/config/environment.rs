@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::nearest::nearest;
+use super::outlet::is_secret_variable;
 use super::problem::{ConfigError, Problem};
 use super::table::GROUPS;
 
@@ -67,7 +68,7 @@ impl Environment {
         self.0
             .keys()
             .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
-            .filter(|name| !known.contains(&name.as_str()))
+            .filter(|name| !known.contains(&name.as_str()) && !is_secret_variable(name))
             .map(|name| match nearest(name, known.iter().copied()) {
                 Some(nearest) => {
                     format!("{name} is not a setting and has no effect; did you mean {nearest}?")

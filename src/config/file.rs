@@ -12,6 +12,8 @@ use super::table::GROUPS;
 
 /// The array of tables in which several numbers stand.
 const NUMBERS: &str = "numbers";
+/// That of the systems that are told what happens.
+const OUTLETS: &str = "outlets";
 
 /// A value as it was written.
 pub(super) struct Given {
@@ -21,8 +23,8 @@ pub(super) struct Given {
     pub(super) source: Source,
 }
 
-/// An entry of `[[numbers]]`.
-pub(super) struct NumberTable {
+/// An entry of `[[numbers]]` or `[[outlets]]`.
+pub(super) struct Table {
     /// Where it begins.
     pub(super) place: String,
     /// Its values by key.
@@ -35,7 +37,9 @@ pub(super) struct File {
     /// Values of known settings, by dotted key.
     pub(super) values: BTreeMap<String, Given>,
     /// Entries of `[[numbers]]`.
-    pub(super) numbers: Vec<NumberTable>,
+    pub(super) numbers: Vec<Table>,
+    /// Entries of `[[outlets]]`.
+    pub(super) outlets: Vec<Table>,
 }
 
 /// Reads the file called `name`. What cannot be used goes to `problems`; a file that is not TOML says nothing.
@@ -66,9 +70,15 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             match value.get_ref() {
                 DeValue::Array(entries) if name == NUMBERS => {
-                    entries.iter().for_each(|entry| self.number(entry));
+                    self.file.numbers =
+                        entries.iter().filter_map(|entry| self.entry(NUMBERS, entry)).collect();
+                }
+                DeValue::Array(entries) if name == OUTLETS => {
+                    self.file.outlets =
+                        entries.iter().filter_map(|entry| self.entry(OUTLETS, entry)).collect();
                 }
                 _ if name == NUMBERS => self.shape(name, key.span().start, "written as [[numbers]]"),
+                _ if name == OUTLETS => self.shape(name, key.span().start, "written as [[outlets]]"),
                 DeValue::Table(group) if GROUPS.iter().any(|known| known.name == name) => {
                     for (field, value) in group {
                         let key = format!("{name}.{}", field.get_ref());
@@ -96,23 +106,24 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, entry: &Spanned<DeValue<'_>>) {
+    fn entry(&mut self, of: &str, entry: &Spanned<DeValue<'_>>) -> Option<Table> {
         let at = entry.span().start;
         let DeValue::Table(table) = entry.get_ref() else {
-            return self.shape(NUMBERS, at, "written as [[numbers]]");
+            self.shape(of, at, "written as a table, in double brackets");
+            return None;
         };
-        let mut number = NumberTable { place: self.place(at), values: BTreeMap::new() };
+        let mut entry = Table { place: self.place(at), values: BTreeMap::new() };
         for (key, value) in table {
             let at = key.span().start;
             let field = key.get_ref().to_string();
             match plain_text(value.get_ref()) {
                 Some(text) => {
-                    number.values.insert(field, Given { text, source: self.source(at) });
+                    entry.values.insert(field, Given { text, source: self.source(at) });
                 }
-                None => self.shape(&format!("{NUMBERS}.{field}"), at, "a single value"),
+                None => self.shape(&format!("{of}.{field}"), at, "a single value"),
             }
         }
-        self.file.numbers.push(number);
+        Some(entry)
     }
 
     fn shape(&mut self, key: &str, at: usize, wanted: &'static str) {
@@ -137,7 +148,8 @@ fn meant(key: &str) -> Option<String> {
     if let Some((key, _)) = rows().find(|(_, env)| env.eq_ignore_ascii_case(key)) {
         return Some(key);
     }
-    let tables = GROUPS.iter().map(|group| group.name).filter(|name| !name.is_empty()).chain([NUMBERS]);
+    let tables =
+        GROUPS.iter().map(|group| group.name).filter(|name| !name.is_empty()).chain([NUMBERS, OUTLETS]);
     let names: Vec<String> = rows().map(|(key, _)| key).chain(tables.map(str::to_owned)).collect();
     nearest(key, names.iter().map(String::as_str)).map(str::to_owned)
 }

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::number;
+use super::outlet;
 use super::rule::Shown;
 use super::setting::{Group, Setting};
 use super::source::Source;
@@ -34,6 +35,20 @@ impl Config {
         for entry in &self.numbers {
             out.push_str("\n[[numbers]]\n");
             for row in number::GROUPS.iter().flat_map(|group| group.settings) {
+                value(&mut out, row.field, (row.show)(entry));
+            }
+        }
+        for group in outlet::GROUPS {
+            heading(&mut out, group);
+            write_line(&mut out, format_args!("# Each stands in an [[outlets]] table with these keys:"));
+            for row in group.settings {
+                let allowed = (row.about)().allowed;
+                write_line(&mut out, format_args!("#   {}:{} Allowed: {allowed}.", row.field, row.doc));
+            }
+        }
+        for entry in &self.outlets {
+            out.push_str("\n[[outlets]]\n");
+            for row in outlet::GROUPS.iter().flat_map(|group| group.settings) {
                 value(&mut out, row.field, (row.show)(entry));
             }
         }

@@ -6,7 +6,7 @@
 //! token of a number whose token Meta refuses ([`find_token`]).
 //!
 //! Invariants:
-//! - Every setting stands in one table (`table.rs`, and `number.rs` for entries of `[[numbers]]`), from which the struct,
+//! - Every setting stands in one table (`table.rs`; `number.rs` and `outlet.rs` for entries of `[[numbers]]` and `[[outlets]]`), from which the struct,
 //!   the default, the reading, the complaint and the listing all come.
 //! - Nothing is ignored silently: unknown keys and wrong values are refused, all at once. An empty environment variable
 //!   counts as not set.
@@ -18,6 +18,7 @@ mod file;
 mod listing;
 mod nearest;
 mod number;
+mod outlet;
 mod problem;
 mod rule;
 mod secret;
@@ -31,12 +32,14 @@ use std::path::Path;
 pub use database_url::DatabaseUrl;
 pub use environment::Environment;
 pub use number::Number;
+pub use outlet::Outlet;
 pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
 pub use serve::Missing;
 pub use source::Source;
 pub use table::{
-    Api, Config, Consent, Database, Limits, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media, Meta, Pacing,
+    Api, Config, Connectors, Consent, Database, Limits, Live, Log, META_BATCH_MAX, META_PAYLOAD_MAX, Media,
+    Meta, OutletLimits, Pacing, Privacy,
 };
 
 use file::{File, Given};
@@ -124,6 +127,7 @@ fn build(
         }
     }
     config.numbers = number::numbers(&config, file.numbers, &mut problems);
+    config.outlets = outlet::outlets(file.outlets, env, &mut problems);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::file::{Given, NumberTable};
+use super::file::{Given, Table};
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::setting::{Group, settings};
@@ -30,7 +30,7 @@ struct Number {
 
 /// The numbers of `config` and of `tables`, each once and filled up with what holds for all. The number of
 /// `meta.phone_number_id` comes first and has the token of `meta.token`, since the environment wins over the file.
-pub(super) fn numbers(config: &Config, tables: Vec<NumberTable>, problems: &mut Vec<Problem>) -> Vec<Number> {
+pub(super) fn numbers(config: &Config, tables: Vec<Table>, problems: &mut Vec<Problem>) -> Vec<Number> {
     let mut numbers: Vec<Number> = Vec::new();
     for table in tables {
         let place = table.place.clone();
@@ -65,7 +65,7 @@ fn plain(config: &Config, phone_number_id: String) -> Number {
     }
 }
 
-fn number(config: &Config, table: NumberTable, problems: &mut Vec<Problem>) -> Option<Number> {
+fn number(config: &Config, table: Table, problems: &mut Vec<Problem>) -> Option<Number> {
     let rows = GROUPS.iter().flat_map(|group: &Group<Number>| group.settings);
     let mut number = plain(config, String::new());
     let before = problems.len();

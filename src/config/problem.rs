@@ -73,6 +73,14 @@ pub enum Problem {
         /// The phone number id.
         id: String,
     },
+    /// Something is wrong with an entry of `[[outlets]]`.
+    #[error("{place}: {reason}")]
+    Outlet {
+        /// File and line.
+        place: String,
+        /// What.
+        reason: String,
+    },
 }
 
 impl Problem {

@@ -13,6 +13,7 @@ use reqwest::Url;
 
 use super::{DatabaseUrl, Secret};
 use crate::domain::consent::WORD_BYTES_MAX;
+use crate::domain::notice::Kind;
 use crate::telemetry;
 
 /// A value as the listing shows it.
@@ -274,6 +275,65 @@ pub(super) fn web_url() -> Rule<String> {
     )
     // What is refused here may be refused for the password in it.
     .hidden(|url| Shown::Plain(url.clone()))
+}
+
+/// A name of small letters, digits and `-`, which is also part of the name of an environment variable.
+pub(super) fn name() -> Rule<String> {
+    Rule::new(
+        "up to 32 small letters, digits and `-`, a letter first",
+        |text| {
+            let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            let known = text.len() <= 32
+                && text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.bytes().all(fine);
+            known.then(|| text.to_owned())
+        },
+        String::clone,
+    )
+}
+
+/// Where an outlet is told, kept as it is. A login inside it is refused: it would be shown and logged.
+pub(super) fn outlet_url() -> Rule<String> {
+    Rule::new(
+        "an https:// address without user name and password; http:// for an outlet that is `private`",
+        |text| {
+            let url = Url::parse(text).ok()?;
+            let plain = matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none();
+            plain.then(|| text.to_owned())
+        },
+        String::clone,
+    )
+    // What is refused here may be refused for the password in it.
+    .hidden(|url| Shown::Plain(url.clone()))
+}
+
+/// Kinds of what those who listen are told, between commas; none is all.
+pub(super) fn kinds() -> Rule<Vec<Kind>> {
+    Rule::new(
+        format!("kinds between commas, of {}; or none, for all", Kind::ALL.map(Kind::as_str).join(", ")),
+        |text| listed(text, Kind::parse),
+        |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// Meta's ids of numbers, between commas; none is all.
+pub(super) fn meta_ids() -> Rule<Vec<String>> {
+    Rule::new(
+        "Meta's ids of numbers, between commas; or none, for all",
+        |text| listed(text, |id| meta_id().read(id)),
+        |ids: &Vec<String>| ids.join(", "),
+    )
+}
+
+/// What stands between commas.
+fn listed<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    text.split(',').map(|part| read(part.trim())).collect()
 }
 
 /// A version of the Graph API.

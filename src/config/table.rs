@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::number::Number;
+use super::outlet::Outlet;
 use super::setting::settings;
 use super::source::Sources;
 use super::{AmbiguousPolicy, DatabaseUrl, Secret, rule};
@@ -45,14 +46,24 @@ struct Config {
     pub meta: Meta;
     /// Our phone numbers: that of `meta.phone_number_id`, then those of `[[numbers]]`, each there once.
     pub numbers: Vec<Number>;
+    /// Systems of the user's own that are told what happens: those of `[[outlets]]`.
+    pub outlets: Vec<Outlet>;
+    /// How what happens is told.
+    pub live: Live;
+    /// How outlets are told.
+    pub outlet: OutletLimits;
     /// How fast messages leave.
     pub pacing: Pacing;
     /// The words of STOP and START.
     pub consent: Consent;
+    /// What flows may ask.
+    pub connectors: Connectors;
     /// Who calls the API, and how often.
     pub api: Api;
     /// Files that people send and are sent.
     pub media: Media;
+    /// What is kept of people who are no more.
+    pub privacy: Privacy;
     /// The limits.
     pub limits: Limits;
     /// What is logged, and how.
@@ -116,6 +127,12 @@ struct Consent in consent {
     built_in_words: bool = "on", "SWITCHBOARD_BUILT_IN_WORDS", rule::switch();
 }
 
+/// What flows may ask.
+struct Connectors in connectors {
+    /// Hosts that flows may ask over plain http, separated by commas. Those of this machine always; all others over https alone.
+    plain_http: Vec<String> = "", "SWITCHBOARD_PLAIN_HTTP_HOSTS", rule::words();
+}
+
 /// How often the API may be called.
 struct Api in api {
     /// Requests per second with one API key, unless the key has a rate of its own. Over it, the answer is 429; 0 is no limit.
@@ -123,6 +140,38 @@ struct Api in api {
         rule::count("requests per second", 0..=KEY_RATE_MAX);
     /// Requests at once with one API key after a rest. A key with a rate of its own has more or less in proportion.
     burst: u32 = "200", "SWITCHBOARD_API_BURST", rule::count("requests", 1..=1_000_000);
+}
+
+/// How what happens is told to those who listen: the event stream, and what it stands on.
+struct Live in live {
+    /// Readers of the event stream at once. Over it, the answer is 503.
+    readers: usize = "64", "SWITCHBOARD_LIVE_READERS", rule::count("readers", 1..=10_000);
+    /// Events that wait for one reader to take them, beside what the system keeps for its connection.
+    buffer: usize = "256", "SWITCHBOARD_LIVE_BUFFER", rule::count("events", 1..=100_000);
+    /// How often a reader is sent a sign of life where nothing happens. A revoked key is noticed then, too.
+    heartbeat: Duration = "15s", "SWITCHBOARD_LIVE_HEARTBEAT", rule::duration(SECOND..=10 * MINUTE);
+    /// How long a reader whose buffer is full may take nothing. After it, it is let go and may come back.
+    stalled_after: Duration = "30s", "SWITCHBOARD_LIVE_STALLED_AFTER", rule::duration(SECOND..=HOUR);
+    /// How long what happened is told: who comes back later is told so.
+    kept_for: Duration = "168h", "SWITCHBOARD_LIVE_KEPT_FOR", rule::duration(HOUR..=365 * DAY);
+    /// Commits of which is told at the most, the newest. Under load, one commit holds hundreds of events.
+    commits: usize = "5000000", "SWITCHBOARD_LIVE_COMMITS", rule::count("commits", 1_000..=1_000_000_000);
+}
+
+/// How outlets are told: limits that hold for each of `[[outlets]]`.
+struct OutletLimits in outlet {
+    /// Posts at once.
+    in_flight: usize = "8", "SWITCHBOARD_OUTLET_IN_FLIGHT", rule::count("posts", 1..=1_000);
+    /// How long a post may take.
+    timeout: Duration = "15s", "SWITCHBOARD_OUTLET_TIMEOUT", rule::duration(10 * MILLISECOND..=5 * MINUTE);
+    /// How long something is tried again until it is given up.
+    deadline: Duration = "72h", "SWITCHBOARD_OUTLET_DEADLINE", rule::duration(SECOND..=30 * DAY);
+    /// The longest pause between two attempts. The first is a second, and each is twice the one before.
+    longest_pause: Duration = "1h", "SWITCHBOARD_OUTLET_LONGEST_PAUSE", rule::duration(10 * MILLISECOND..=DAY);
+    /// Deliveries that are taken over and not made. What is beyond waits as long as `live.kept_for`.
+    backlog: usize = "10000", "SWITCHBOARD_OUTLET_BACKLOG", rule::count("deliveries", 1..=1_000_000);
+    /// How long a delivery that is done with is in the log.
+    log_kept_for: Duration = "168h", "SWITCHBOARD_OUTLET_LOG_KEPT_FOR", rule::duration(HOUR..=365 * DAY);
 }
 
 /// Files that people send and are sent.
@@ -142,6 +191,16 @@ struct Media in media {
     /// How long the transfer of one file may take.
     transfer_timeout: Duration = "5m", "SWITCHBOARD_MEDIA_TRANSFER_TIMEOUT",
         rule::duration(10 * MILLISECOND..=HOUR);
+}
+
+/// What is kept of people who are no more.
+struct Privacy in privacy {
+    /// Goes into the hashes that are kept of erased people: that they wanted no messages. Without it, who has the whole
+    /// database could try all phone numbers out. Changing it forgets these opt-outs.
+    hash_key: Option<Secret> = "", "SWITCHBOARD_PRIVACY_HASH_KEY", rule::secret().optional();
+    /// The largest SQLite file that is written anew after a person was erased, which keeps writes waiting for some seconds per
+    /// GiB. In a larger one, copies of what was erased may be left in gaps of its pages until `vacuum` is run; 0 turns it off.
+    erase_vacuum_bytes: usize = "512MiB", "SWITCHBOARD_ERASE_VACUUM_BYTES", rule::size(0..=1 << 40);
 }
 
 /// The limits: what is held, for how long, and how often something is tried.

@@ -4,8 +4,6 @@
 //! supervisor restarts it with the mailbox as it was, and [`Supervised::restarting`] drops the memory; `pending` stays,
 //! because it holds what is stored as not done. Each stop follows an attempt that was counted, so it cannot go on for ever.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -15,7 +13,7 @@ use actix::{
 };
 
 use crate::conversation::Desk;
-use crate::conversation::memory::{Memory, Read};
+use crate::conversation::memory::{Memory, Read, Rested};
 use crate::conversation::turn::{self, Ended};
 use crate::domain::event::Event;
 use crate::domain::ids::{ConversationId, EventId};
@@ -53,8 +51,9 @@ pub struct ConversationActor {
     id: ConversationId,
     desk: Arc<Desk>,
     workload: Arc<Workload>,
-    memory: Option<Memory>,
-    pending: BTreeMap<EventId, Event>,
+    memory: Option<Box<Rested>>,
+    /// In their order; takes no memory while it is empty.
+    pending: Vec<Event>,
     /// The newest event that was dealt with: an event that is not newer is looked up before it is run.
     finished: Option<EventId>,
     /// The event whose turn was begun and has not ended, in this incarnation or an earlier one.
@@ -71,7 +70,7 @@ impl ConversationActor {
             desk,
             workload,
             memory: None,
-            pending: BTreeMap::new(),
+            pending: Vec::new(),
             finished: None,
             begun: None,
             pause: Duration::ZERO,
@@ -80,15 +79,20 @@ impl ConversationActor {
 
     /// Takes an event in; one that is here already is not here twice.
     fn take(&mut self, event: Event) {
-        match self.pending.entry(event.id) {
-            Entry::Vacant(place) => _ = place.insert(event),
-            Entry::Occupied(_) => self.workload.done(),
+        match self.place(event.id) {
+            Err(place) => self.pending.insert(place, event),
+            Ok(_) => self.workload.done(),
         }
+    }
+
+    /// Where the event is among the pending, or would be.
+    fn place(&self, event: EventId) -> Result<usize, usize> {
+        self.pending.binary_search_by_key(&event, |pending| pending.id)
     }
 
     /// Begins the next turn, if there is one to begin.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        let Some(event) = self.pending.values().next().cloned() else { return };
+        let Some(event) = self.pending.first().cloned() else { return };
         let pause = std::mem::take(&mut self.pause);
         if !pause.is_zero() {
             let clock = self.desk.store.clock().clone();
@@ -107,7 +111,7 @@ impl ConversationActor {
 
     fn load(&self, ctx: &mut Context<Self>) {
         let (desk, id) = (Arc::clone(&self.desk), self.id);
-        let waiting: Vec<EventId> = self.pending.keys().copied().collect();
+        let waiting: Vec<EventId> = self.pending.iter().map(|event| event.id).collect();
         let load = async move { Loaded::of(&desk, id, waiting).await };
         ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| {
             actor.loaded(loaded);
@@ -122,13 +126,15 @@ impl ConversationActor {
                     self.workload.add();
                     self.take(event);
                 }
-                self.memory = Some(*memory);
+                self.memory = Some(memory);
             }
             Loaded::SetAside(events) => events.into_iter().for_each(|event| self.finish(event)),
             Loaded::Merged(into) => {
                 tracing::debug!(conversation = %self.id, %into, "a conversation became part of another one");
-                let events: Vec<EventId> = self.pending.keys().copied().collect();
-                events.into_iter().for_each(|event| self.finish(event));
+                let events = std::mem::take(&mut self.pending);
+                events.iter().for_each(|_| self.workload.done());
+                self.finished = self.finished.max(events.last().map(|event| event.id));
+                self.begun = None;
             }
             Loaded::Waits => self.pause = turn::retry_pause(u32::MAX),
         }
@@ -138,19 +144,19 @@ impl ConversationActor {
         match ended {
             Ended::Done(memory) => {
                 self.finish(event.id);
-                self.memory = Some(*memory);
+                self.memory = Some(memory);
                 self.go_on(ctx);
             }
             Ended::NotOpen(memory) => {
                 self.finish(event.id);
-                self.memory = memory.map(|memory| *memory);
+                self.memory = memory;
                 self.go_on(ctx);
             }
             Ended::Again => self.go_on(ctx),
             Ended::Waits(pause) => {
                 self.begun = None;
-                if let Some(event) = self.pending.get_mut(&event.id) {
-                    event.recovered = false;
+                if let Ok(place) = self.place(event.id) {
+                    self.pending[place].recovered = false;
                 }
                 self.pause = pause;
                 self.go_on(ctx);
@@ -167,8 +173,12 @@ impl ConversationActor {
     }
 
     fn finish(&mut self, event: EventId) {
-        if self.pending.remove(&event).is_some() {
+        if let Ok(place) = self.place(event) {
+            self.pending.remove(place);
             self.workload.done();
+        }
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
         }
         self.finished = self.finished.max(Some(event));
         self.begun = None;
@@ -178,7 +188,7 @@ impl ConversationActor {
 /// What came of reading a conversation.
 enum Loaded {
     /// It, and its events that are not done.
-    Read(Box<Memory>, Vec<Event>),
+    Read(Box<Rested>, Vec<Event>),
     /// It became part of this one, whose actor has its events.
     Merged(ConversationId),
     /// It cannot be read, and will not be: its events were put aside.
@@ -237,7 +247,7 @@ impl Handler<Deliver> for ConversationActor {
         if let (None, None, Some(session)) = (&self.memory, self.finished, dispatch.fresh)
             && self.pending.is_empty()
         {
-            self.memory = Some(Memory::fresh(Arc::unwrap_or_clone(session), &self.desk.flows));
+            self.memory = Some(Memory::fresh(Arc::unwrap_or_clone(session), &self.desk.flows).rest());
         }
         self.take(dispatch.event);
         self.go_on(ctx);

@@ -43,6 +43,13 @@ impl Flows {
         Ok(Self { current, by_number, functions, known: Mutex::new(known), store })
     }
 
+    /// `flow` for every number, and nothing kept: sessions that are pinned to another one go on with this.
+    #[must_use]
+    pub fn of_one(store: Store, flow: Flow) -> Self {
+        let (by_number, functions) = (HashMap::new(), Functions::default());
+        Self { current: Arc::new(flow), by_number, functions, known: Mutex::default(), store }
+    }
+
     /// The flow of new conversations with this number of ours.
     #[must_use]
     pub fn current(&self, phone_number_id: &str) -> Arc<Flow> {

@@ -1,14 +1,51 @@
-//! What a conversation keeps in memory between two turns: exactly what is committed.
+//! What a conversation has in memory: exactly what is committed. Between two turns it rests, in few bytes, because most
+//! conversations rest most of the time.
 
 use std::sync::Arc;
 
 use crate::conversation::flows::Flows;
+use crate::domain::contact::Identity;
 use crate::domain::event::Event;
 use crate::domain::ids::ConversationId;
 use crate::flow::{Flow, Snapshot};
 use crate::store::{Error, Session, Store};
 
-/// A conversation between two turns.
+/// A conversation that rests.
+pub struct Rested {
+    /// As stored, without what the snapshot and the flow say as well.
+    session: Session,
+    flow: Arc<Flow>,
+}
+
+impl Rested {
+    /// Who the person is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.session.identity
+    }
+
+    /// As it was before it came to rest.
+    ///
+    /// # Errors
+    /// When its snapshot cannot be read.
+    pub fn wake(self: Box<Self>) -> Result<Memory, Error> {
+        let Self { session, flow } = *self;
+        let mut snapshot: Snapshot = if session.snapshot.is_empty() {
+            Snapshot::default()
+        } else {
+            serde_json::from_str(&session.snapshot).map_err(|error| Error::Corrupt {
+                what: "session",
+                id: session.conversation.0,
+                reason: error.to_string(),
+            })?
+        };
+        // Where two conversations became one, a hand-off of either holds.
+        snapshot.handed_off = session.handed_off;
+        Ok(Memory { session, snapshot, flow })
+    }
+}
+
+/// A conversation in a turn.
 #[derive(Clone)]
 pub struct Memory {
     /// As stored.
@@ -22,7 +59,7 @@ pub struct Memory {
 /// What came of reading a conversation.
 pub enum Read {
     /// It, and its events that are not done.
-    Found(Box<Memory>, Vec<Event>),
+    Found(Box<Rested>, Vec<Event>),
     /// It became part of this one, and so did its events.
     Merged(ConversationId),
     /// There is none.
@@ -37,6 +74,16 @@ impl Memory {
         Self { session, snapshot: Snapshot::default(), flow }
     }
 
+    /// Lays it down until its next turn. Its session has to say what its snapshot says, as after a load or a commit.
+    #[must_use]
+    pub fn rest(self) -> Box<Rested> {
+        let Self { mut session, flow, .. } = self;
+        session.flow_hash = String::new();
+        session.state = None;
+        session.snapshot.shrink_to_fit();
+        Box::new(Rested { session, flow })
+    }
+
     /// Reads a conversation, and its events that are not done.
     ///
     /// # Errors
@@ -47,24 +94,15 @@ impl Memory {
             return Ok(Read::Merged(into));
         }
         let session = found.session;
-        let mut snapshot: Snapshot = if session.snapshot.is_empty() {
-            Snapshot::default()
-        } else {
-            serde_json::from_str(&session.snapshot).map_err(|error| Error::Corrupt {
-                what: "session",
-                id: conversation.0,
-                reason: error.to_string(),
-            })?
-        };
-        // Where two conversations became one, a hand-off of either holds.
-        snapshot.handed_off = session.handed_off;
         let number = &session.phone_number_id;
         let flow = if session.flow_hash.is_empty() {
             flows.current(number)
         } else {
             flows.find(&session.flow_hash, number).await?
         };
-        Ok(Read::Found(Box::new(Self { session, snapshot, flow }), found.unfinished))
+        // Woken once, so that one that cannot be read is found here.
+        let rested = Box::new(Rested { session, flow }).wake()?.rest();
+        Ok(Read::Found(rested, found.unfinished))
     }
 
     /// Lets go of an earlier flow where the conversation stands between two dialogues: at its start or after its end.

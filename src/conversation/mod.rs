@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::connector::Services;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Words;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub struct Desk {
     pub store: Store,
     /// The flows.
     pub flows: Flows,
+    /// The services that flows ask over HTTP; without them, none is asked.
+    pub services: Option<Services>,
     /// The words by which people opt out and in again.
     pub words: Words,
     /// Who knows which templates are marketing.

@@ -12,14 +12,15 @@ use futures_util::FutureExt;
 use tracing::Instrument as _;
 
 use crate::clock::Millis;
-use crate::connector::{self, Called};
+use crate::connector::{self, Called, Rehearsal};
 use crate::conversation::Desk;
-use crate::conversation::memory::Memory;
+use crate::conversation::memory::{Memory, Rested};
 use crate::domain::consent::{By, Change, OptedOut, Scope, Wish};
 use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::MessageId;
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::domain::notice;
 use crate::domain::outbound::{Message, Priority};
 use crate::domain::window::Outside;
 use crate::flow::{self, CallResult, Effect, Step, Transition};
@@ -37,9 +38,9 @@ const REFUSED_WRITES_MAX: usize = 8;
 /// How a turn ended.
 pub enum Ended {
     /// Committed: this is the conversation after it.
-    Done(Box<Memory>),
+    Done(Box<Rested>),
     /// The event was done or put aside before: nothing to do. The conversation, where it is still known to be right.
-    NotOpen(Option<Box<Memory>>),
+    NotOpen(Option<Box<Rested>>),
     /// What was in memory is not what is stored: forget, and begin again.
     Again,
     /// The store cannot be reached, which is nothing that the event can do about: forget, pause, begin again.
@@ -52,18 +53,18 @@ pub enum Ended {
 
 /// Attends to `event`, which must be the oldest one of its conversation that is not done. `again` says that its turn may
 /// have been begun before. Every line that is logged meanwhile carries the conversation, the event and the masked person.
-pub async fn attend(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
-    let person = memory.session.identity.aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
+pub async fn attend(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
+    let person = memory.identity().aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
     let span = tracing::error_span!("turn", conversation = %event.conversation, event = %event.id, person);
     attempt(desk, memory, event, again).instrument(span).await
 }
 
-async fn attempt(desk: Arc<Desk>, memory: Memory, event: Event, again: bool) -> Ended {
+async fn attempt(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
     // Held to the end: see `Desk::suspects`.
     let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
     let attempts = match begin(&desk, &event, again).await {
         Ok(Some(attempts)) => attempts,
-        Ok(None) => return Ended::NotOpen(Some(Box::new(memory))),
+        Ok(None) => return Ended::NotOpen(Some(memory)),
         Err(error) => return unreachable_store(&desk, &error),
     };
     // Beyond the limit, not at it: the first attempt on record was made beside others (`Desk::suspects`), and the end of the
@@ -139,16 +140,18 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// Works the turn out and commits it. Where a business write is refused, it is worked out again with that write failing,
 /// so that the flow takes its own way out.
-async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error> {
+async fn run(desk: &Desk, memory: Box<Rested>, event: &Event) -> Result<Ended, Error> {
+    let memory = memory.wake()?;
     let mut refused = BTreeSet::new();
     for _ in 0..=REFUSED_WRITES_MAX {
-        let (turn, after) = work_out(desk, &memory, event, &refused).await?;
+        let calls = Calls::Made { refused: &refused };
+        let (turn, after) = work_out(desk, &memory, event, calls, desk.store.clock().now()).await?;
         match desk.store.commit_turn(turn).await? {
             TurnReply::Committed => {
                 let seconds =
                     Duration::from_millis((desk.store.clock().now() - event.accepted_at).unsigned_abs());
                 desk.metrics.turn(TurnOutcome::Done, seconds.as_secs_f64());
-                return Ok(Ended::Done(Box::new(after)));
+                return Ok(Ended::Done(after.rest()));
             }
             TurnReply::AlreadyDone => return Ok(Ended::NotOpen(None)),
             TurnReply::Conflict => {
@@ -165,10 +168,42 @@ async fn run(desk: &Desk, memory: Memory, event: &Event) -> Result<Ended, Error>
     Err(Error::Setup("the flow's writes are refused again and again".to_owned()))
 }
 
+/// What `event` would lead to, and the conversation after it. Nothing is committed, and no call leaves a trace. Its waits
+/// begin when it was accepted.
+///
+/// # Errors
+/// In words: when it panics, takes too long or fails.
+pub async fn rehearse(
+    desk: &Desk,
+    memory: &Memory,
+    event: &Event,
+    rehearsal: &Rehearsal,
+) -> Result<(Turn, Memory), String> {
+    let turn =
+        AssertUnwindSafe(work_out(desk, memory, event, Calls::Rehearsed(rehearsal), event.accepted_at));
+    match tokio::time::timeout(desk.turn_timeout, turn.catch_unwind()).await {
+        Ok(Ok(Ok(turn))) => Ok(turn),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(panic)) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
+        Err(_) => Err(format!("the turn took longer than {:?}", desk.turn_timeout)),
+    }
+}
+
+/// How the calls of a flow are made.
+#[derive(Clone, Copy)]
+enum Calls<'a> {
+    /// For good, but for the writes of these connectors, which were refused.
+    Made { refused: &'a BTreeSet<String> },
+    /// Without a trace.
+    Rehearsed(&'a Rehearsal),
+}
+
 /// What a turn is being made of.
 struct Draft<'a> {
     memory: Memory,
     event: &'a Event,
+    calls: Calls<'a>,
+    now: Millis,
     identity_changed: bool,
     messages: Vec<Outgoing>,
     timer: TimerChange,
@@ -181,11 +216,14 @@ async fn work_out(
     desk: &Desk,
     memory: &Memory,
     event: &Event,
-    refused: &BTreeSet<String>,
+    calls: Calls<'_>,
+    now: Millis,
 ) -> Result<(Turn, Memory), Error> {
     let mut draft = Draft {
         memory: memory.clone(),
         event,
+        calls,
+        now,
         identity_changed: false,
         messages: Vec::new(),
         timer: TimerChange::Keep,
@@ -199,10 +237,10 @@ async fn work_out(
             if message.content.opens_window() {
                 draft.memory.session.last_inbound_at = Some(event.accepted_at);
             }
-            draft.message(desk, message, refused).await?;
+            draft.message(desk, message).await?;
         }
         Input::Timer { generation } if *generation == draft.memory.session.timer_generation => {
-            draft.wait_is_over(desk, refused).await?;
+            draft.wait_is_over(desk).await?;
         }
         // A wait that the conversation has left behind.
         Input::Timer { .. } => {}
@@ -218,14 +256,14 @@ async fn work_out(
             draft.memory.snapshot.handed_off = true;
             draft.hand_off(*until);
         }
-        Input::Command(Command::Release) => draft.flow(desk, &flow::Input::Released, refused).await?,
+        Input::Command(Command::Release) => draft.flow(desk, &flow::Input::Released).await?,
         Input::Command(Command::Reset) => {
             draft.begin_anew(desk, false);
             draft.clear_timer();
         }
     }
     draft.mark_marketing(&desk.templates);
-    draft.finish()
+    draft.finish(memory)
 }
 
 impl Draft<'_> {
@@ -245,12 +283,7 @@ impl Draft<'_> {
 
     /// What the person wrote: a word of STOP or START is the runtime's, all else the flow's. A person who has opted out gets no
     /// answer from a flow.
-    async fn message(
-        &mut self,
-        desk: &Desk,
-        message: &InboundMessage,
-        refused: &BTreeSet<String>,
-    ) -> Result<(), Error> {
+    async fn message(&mut self, desk: &Desk, message: &InboundMessage) -> Result<(), Error> {
         let silent = self.memory.session.consent.all.is_some();
         let text = if let Content::Text { body } = &message.content { body.as_str() } else { "" };
         match (desk.words.wish(text), silent) {
@@ -269,20 +302,20 @@ impl Draft<'_> {
         }
         if message.content.wants_answer() {
             self.memory.repin(&desk.flows);
-            self.flow(desk, &flow::Input::Message(message), refused).await?;
+            self.flow(desk, &flow::Input::Message(message)).await?;
         }
         Ok(())
     }
 
     /// The wait that was asked for is over: of a hand-off, or for an answer.
-    async fn wait_is_over(&mut self, desk: &Desk, refused: &BTreeSet<String>) -> Result<(), Error> {
+    async fn wait_is_over(&mut self, desk: &Desk) -> Result<(), Error> {
         if self.memory.session.handed_off {
-            return self.flow(desk, &flow::Input::Released, refused).await;
+            return self.flow(desk, &flow::Input::Released).await;
         }
         if self.memory.session.consent.all.is_some() {
             return Ok(());
         }
-        self.flow(desk, &flow::Input::Timeout, refused).await
+        self.flow(desk, &flow::Input::Timeout).await
     }
 
     /// The person opts out or in, and is told so.
@@ -340,32 +373,40 @@ impl Draft<'_> {
         self.timer = TimerChange::Set(due_at);
     }
 
-    async fn flow(
-        &mut self,
-        desk: &Desk,
-        input: &flow::Input<'_>,
-        refused: &BTreeSet<String>,
-    ) -> Result<(), Error> {
+    async fn flow(&mut self, desk: &Desk, input: &flow::Input<'_>) -> Result<(), Error> {
         let identity = self.memory.session.identity.clone();
         let number = Arc::clone(&self.memory.session.phone_number_id);
         let context =
             flow::Context { contact: &identity, phone_number_id: &number, now: self.event.accepted_at };
         let flow = Arc::clone(&self.memory.flow);
         let mut step = flow::step(&flow, &self.memory.snapshot, input, &context);
+        let mut calls = 0_usize;
         let transition = loop {
             match step {
                 Step::Done(transition) => break transition,
                 Step::Call(call) => {
                     let (name, connector) = call.connector();
-                    let result = if refused.contains(name) {
-                        CallResult::Failed("the database refused the write".to_owned())
-                    } else {
-                        match connector::call(&desk.store, name, connector, call.params()).await? {
-                            Called::Result(result) => result,
-                            Called::Write(write) => {
-                                self.writes.push(write);
-                                CallResult::Written
-                            }
+                    calls += 1;
+                    // The same when the turn is worked out again: the step is deterministic, and an event has one turn.
+                    let key = format!("{}-{calls}", self.event.id);
+                    let services = desk.services.as_ref();
+                    let called = match self.calls {
+                        Calls::Made { refused } if refused.contains(name) => {
+                            Called::Result(CallResult::Failed("the database refused the write".to_owned()))
+                        }
+                        Calls::Made { .. } => {
+                            connector::call(&desk.store, services, name, connector, call.params(), &key)
+                                .await?
+                        }
+                        Calls::Rehearsed(rehearsal) => {
+                            rehearsal.call(&desk.store, name, connector, call.params()).await?
+                        }
+                    };
+                    let result = match called {
+                        Called::Result(result) => result,
+                        Called::Write(write) => {
+                            self.writes.push(write);
+                            CallResult::Written
                         }
                     };
                     step = call.resume(&flow, &context, result);
@@ -387,7 +428,7 @@ impl Draft<'_> {
                 }
                 Effect::HandOff { for_ms } => {
                     tracing::info!(for_ms, "handed off to a person");
-                    return self.hand_off(for_ms.map(|for_ms| self.counted_from(desk) + for_ms));
+                    return self.hand_off(for_ms.map(|for_ms| self.counted_from() + for_ms));
                 }
                 Effect::Timeout { after_ms } => timeout = Some(after_ms),
                 Effect::Chose { state, option } => self.chosen.push((state, option)),
@@ -399,7 +440,7 @@ impl Draft<'_> {
         match timeout {
             // The wait that runs is the end of the hand-off.
             _ if was_handed_off && self.memory.snapshot.handed_off => {}
-            Some(after_ms) => self.set_timer(self.counted_from(desk) + after_ms),
+            Some(after_ms) => self.set_timer(self.counted_from() + after_ms),
             // A wait that was never set needs no clearing.
             None if self.memory.session.timer_generation == 0 => {}
             None => self.clear_timer(),
@@ -407,12 +448,29 @@ impl Draft<'_> {
     }
 
     /// When the waits that this turn asks for begin.
-    fn counted_from(&self, desk: &Desk) -> Millis {
-        self.event.accepted_at.max(desk.store.clock().now())
+    fn counted_from(&self) -> Millis {
+        self.event.accepted_at.max(self.now)
     }
 
-    fn finish(self) -> Result<(Turn, Memory), Error> {
-        let Self { mut memory, event, identity_changed, messages, timer, writes, chosen, consent } = self;
+    /// How the conversation is other than `before`, for those who listen.
+    fn changes(&self, before: &Memory) -> Vec<notice::Change> {
+        let is_reset = matches!(&*self.event.input, Input::Command(Command::Reset));
+        let (was, is) = (&before.snapshot, &self.memory.snapshot);
+        let ended = was.state.is_some() && is.state.is_none() && !is.handed_off && !is_reset;
+        [
+            (is_reset, notice::Change::Reset),
+            (!was.handed_off && is.handed_off, notice::Change::HandedOff),
+            (was.handed_off && !is.handed_off, notice::Change::Released),
+            (ended, notice::Change::Ended),
+        ]
+        .into_iter()
+        .filter_map(|(holds, change)| holds.then_some(change))
+        .collect()
+    }
+
+    fn finish(self, before: &Memory) -> Result<(Turn, Memory), Error> {
+        let changes = self.changes(before);
+        let Self { mut memory, event, identity_changed, messages, timer, writes, chosen, consent, .. } = self;
         let session = &mut memory.session;
         session.version += 1;
         memory.flow.hash().clone_into(&mut session.flow_hash);
@@ -434,6 +492,7 @@ impl Draft<'_> {
             writes,
             chosen,
             consent,
+            changes,
         };
         Ok((turn, memory))
     }

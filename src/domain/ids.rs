@@ -91,6 +91,10 @@ id!(
     /// What somebody did. A row of `audit`.
     DeedId, "aud_"
 );
+id!(
+    /// Something that an outlet is told. A row of `delivery`.
+    DeliveryId, "dlv_"
+);
 
 impl ConversationId {
     /// The number of shards; fixed for ever, because every row keyed by conversation carries its shard.

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod ids;
 pub mod inbound;
 pub mod leaving;
+pub mod notice;
 pub mod outbound;
 pub mod search;
 pub mod template;

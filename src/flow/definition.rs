@@ -1,6 +1,7 @@
 //! A compiled flow: what the file says, checked and ready to run. Built by `compile`, read by `step`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -9,6 +10,9 @@ use super::shape::Shape;
 use super::template::{Expression, Template};
 use crate::clock::Millis;
 use crate::domain::inbound::MediaKind;
+
+/// The one parameter of `on_erase` and `on_export`: an id under which a person is known, as `contact.id` is.
+pub const PERSON: &str = "person";
 
 /// The name of a state.
 pub(super) type StateName = String;
@@ -25,9 +29,13 @@ pub(super) struct Definition {
     pub(super) opt_out: OptOut,
     pub(super) receipts: Receipts,
     pub(super) connectors: BTreeMap<String, Declared>,
+    /// Statements by which a person leaves the business's own tables.
+    pub(super) on_erase: Vec<String>,
+    /// Queries that give what these hold of a person.
+    pub(super) on_export: Vec<String>,
     pub(super) states: BTreeMap<StateName, State>,
     /// The names that some state saves.
-    pub(super) variables: Vec<String>,
+    pub(super) variables: Arc<[String]>,
 }
 
 /// What happens on input that nothing understands.
@@ -122,6 +130,35 @@ pub enum Connector {
         /// Digits of the number at least.
         digits: usize,
     },
+    /// Asks a service over HTTP, which answers in JSON.
+    Http(Arc<Service>),
+}
+
+/// What is asked of a service over HTTP, but for the values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where: `https://` or `http://`, a fixed host, then a path and a query in which `{name}` stands for a parameter.
+    pub address: String,
+    /// How.
+    pub method: Method,
+    /// Headers with their values.
+    pub headers: Vec<(String, String)>,
+    /// Headers whose values are secret, each with the environment variable that holds it.
+    pub secrets: Vec<(String, String)>,
+    /// The names of fields and places of entries that lead to what is taken of the answer; none for all of it.
+    pub take: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How a service is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// It changes nothing there, so it may be asked any number of times.
+    Get,
+    /// It may change something there. The parameters that are not in the address are the body, and the request names itself,
+    /// so that the service can tell a repetition.
+    Post,
 }
 
 /// What a state does.

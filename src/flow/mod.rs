@@ -41,7 +41,7 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
-pub use definition::{Connector, StateKind};
+pub use definition::{Connector, Method, PERSON, Service, StateKind};
 pub use functions::Functions;
 pub use problem::{Level, Problem, Problems};
 pub use step::{HOPS_MAX, VARIABLE_BYTES_MAX, step};
@@ -133,6 +133,18 @@ impl Flow {
     /// The connectors by name, in the order of the names.
     pub fn connectors(&self) -> impl Iterator<Item = (&str, &Connector)> {
         self.definition.connectors.iter().map(|(name, declared)| (name.as_str(), &declared.connector))
+    }
+
+    /// The statements by which a person leaves the business's own tables; their one parameter is [`PERSON`].
+    #[must_use]
+    pub fn on_erase(&self) -> &[String] {
+        &self.definition.on_erase
+    }
+
+    /// The queries that give what the business's own tables hold of a person; their one parameter is [`PERSON`].
+    #[must_use]
+    pub fn on_export(&self) -> &[String] {
+        &self.definition.on_export
     }
 
     /// The states by name, in the order of the names.

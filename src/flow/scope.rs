@@ -1,14 +1,15 @@
 //! The names that templates and expressions see.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::ToSpan;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Enumerator, Object, Serde, Value};
 use minijinja::{Error, ErrorKind};
 use serde_json::json;
 
-use super::Context;
 use super::functions::day;
+use crate::clock::Millis;
+use crate::domain::contact::Identity;
 use crate::domain::inbound::{Content, InboundMessage};
 
 /// Names that no variable can have.
@@ -63,41 +64,98 @@ pub(super) fn card(content: &Content) -> Option<serde_json::Value> {
     }))
 }
 
-/// All names with their values. A variable of the flow that was not saved yet is none.
-pub(super) fn scope<'a>(
-    variables: impl Iterator<Item = &'a str>,
-    saved: &serde_json::Map<String, serde_json::Value>,
-    event: &serde_json::Value,
-    context: &Context<'_>,
-) -> Value {
-    let person = context.contact;
-    let id = person.wa_id.as_ref().or(person.user_id.as_ref()).or(person.parent_user_id.as_ref());
-    let contact = json!({
-        "id": id,
-        "phone": person.wa_id,
-        "name": person.name,
-        "user_id": person.user_id,
-        "username": person.username,
-    });
-    let today = day(context.now);
-    let in_days = move |days: i32| -> Result<String, Error> {
-        let refused = || Error::new(ErrorKind::InvalidOperation, "`in_days` is out of range");
-        let span = (-DAYS_MAX..=DAYS_MAX).contains(&days).then(|| days.days()).ok_or_else(refused)?;
-        let day = today.and_then(|today| today.checked_add(span).ok()).ok_or_else(refused)?;
-        Ok(day.to_string())
-    };
-    let mut names: BTreeMap<String, Value> = variables
-        .map(|name| {
-            (name.to_owned(), saved.get(name).map_or(Value::from(()), |value| Value::from(Serde(value))))
+/// All names of a turn. Each value is made when it is asked for: a text asks for few of them.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The variables of the flow, in order. One that was not saved yet is none.
+    pub(super) variables: Arc<[String]>,
+    pub(super) saved: serde_json::Map<String, serde_json::Value>,
+    pub(super) event: Arc<serde_json::Value>,
+    pub(super) person: Arc<Identity>,
+    pub(super) phone_number_id: Arc<str>,
+    pub(super) now: Millis,
+}
+
+impl Names {
+    /// As templates and expressions take it.
+    pub(super) fn into_scope(self) -> Value {
+        Value::from_object(self)
+    }
+
+    fn contact(&self) -> Value {
+        let person = &self.person;
+        let id = person.wa_id.as_ref().or(person.user_id.as_ref()).or(person.parent_user_id.as_ref());
+        Value::from(Serde(json!({
+            "id": id,
+            "phone": person.wa_id,
+            "name": person.name,
+            "user_id": person.user_id,
+            "username": person.username,
+        })))
+    }
+
+    fn in_days(&self) -> Value {
+        let today = day(self.now);
+        Value::from_function(move |days: i32| -> Result<String, Error> {
+            let refused = || Error::new(ErrorKind::InvalidOperation, "`in_days` is out of range");
+            let span = (-DAYS_MAX..=DAYS_MAX).contains(&days).then(|| days.days()).ok_or_else(refused)?;
+            let day = today.and_then(|today| today.checked_add(span).ok()).ok_or_else(refused)?;
+            Ok(day.to_string())
         })
-        .collect();
-    names.extend([
-        ("contact".to_owned(), Value::from(Serde(contact))),
-        ("event".to_owned(), Value::from(Serde(event))),
-        ("now".to_owned(), Value::from(context.now)),
-        ("today".to_owned(), Value::from(today.map(|today| today.to_string()).unwrap_or_default())),
-        ("in_days".to_owned(), Value::from_function(in_days)),
-        ("phone_number_id".to_owned(), Value::from(context.phone_number_id)),
-    ]);
-    Value::from(names)
+    }
+
+    fn variable(&self, name: &str) -> Option<Value> {
+        self.variables.binary_search_by(|variable| variable.as_str().cmp(name)).ok()?;
+        Some(self.saved.get(name).map_or(Value::from(()), |value| Value::from(Serde(value))))
+    }
+}
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, name: &Value) -> Option<Value> {
+        self.get_value_by_str(name.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "contact" => Some(self.contact()),
+            "event" => Some(Value::from(Serde(&*self.event))),
+            "now" => Some(Value::from(self.now)),
+            "today" => Some(Value::from(day(self.now).map(|today| today.to_string()).unwrap_or_default())),
+            "in_days" => Some(self.in_days()),
+            "phone_number_id" => Some(Value::from(&*self.phone_number_id)),
+            variable => self.variable(variable),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let names = RESERVED.into_iter().chain(self.variables.iter().map(String::as_str));
+        Enumerator::Values(names.map(Value::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reserved_name_has_a_value_and_no_other_but_the_variables() {
+        let names = Names {
+            variables: ["order", "size"].map(str::to_owned).into(),
+            saved: serde_json::from_value(json!({"order": "ORD-001", "stray": 1})).unwrap(),
+            event: Arc::new(event(None)),
+            person: Arc::new(Identity { wa_id: Some("49170".to_owned()), ..Identity::default() }),
+            phone_number_id: "1".into(),
+            now: 1_773_273_600_000,
+        };
+        let scope = names.into_scope();
+        for name in RESERVED {
+            assert!(!scope.get_attr(name).unwrap().is_undefined(), "{name}");
+        }
+        assert_eq!(scope.get_attr("order").unwrap().as_str(), Some("ORD-001"));
+        assert!(scope.get_attr("size").unwrap().is_none());
+        assert!(scope.get_attr("stray").unwrap().is_undefined());
+        assert_eq!(scope.get_attr("today").unwrap().as_str(), Some("2026-03-12"));
+        let contact = scope.get_attr("contact").unwrap();
+        assert_eq!(contact.get_attr("id").unwrap().as_str(), Some("49170"));
+    }
 }

@@ -1,12 +1,14 @@
 //! What a state says: the messages of a text, a prompt or a `send`, what they quote, and what becomes of them while the
 //! person's 24-hour window is closed.
 
+use std::sync::Arc;
+
 use minijinja::Value as Scope;
 use serde_json::Value;
 
 use super::definition::{Manner, Margins, OutsideWindow, Receipts, Request, Say};
 use super::prompt::{self, Around, Offer, Top};
-use super::scope::{event, scope};
+use super::scope::{Names, event};
 use super::shape::Shape;
 use super::step::Turn;
 use super::template::Template;
@@ -39,8 +41,15 @@ impl Flow {
             Wish::Stop => (&texts.stopped, compile::STOPPED),
             Wish::Start => (&texts.started, compile::STARTED),
         };
-        let variables = self.definition.variables.iter().map(String::as_str);
-        let scope = scope(variables, &serde_json::Map::new(), &event(None), context);
+        let names = Names {
+            variables: Arc::clone(&self.definition.variables),
+            saved: serde_json::Map::new(),
+            event: Arc::new(event(None)),
+            person: Arc::new(context.contact.clone()),
+            phone_number_id: context.phone_number_id.into(),
+            now: context.now,
+        };
+        let scope = names.into_scope();
         let said = self.engine.render(text, &scope).ok().and_then(|said| Message::text(said).ok());
         said.unwrap_or_else(|| Message::text(built_in).expect("a constant text"))
     }
@@ -231,7 +240,14 @@ impl Turn<'_> {
 
     /// What templates and expressions see now.
     pub(super) fn scope(&self) -> Scope {
-        let variables = self.flow.definition.variables.iter().map(String::as_str);
-        scope(variables, &self.progress.snapshot.vars, &self.progress.event, self.context)
+        let names = Names {
+            variables: Arc::clone(&self.flow.definition.variables),
+            saved: self.progress.snapshot.vars.clone(),
+            event: Arc::clone(&self.progress.event),
+            person: Arc::clone(&self.person),
+            phone_number_id: Arc::clone(&self.phone_number_id),
+            now: self.context.now,
+        };
+        names.into_scope()
     }
 }

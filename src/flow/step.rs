@@ -5,6 +5,7 @@
 //! up) becomes an [`Effect::Trouble`], an apology, and the start of the flow.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ use super::prompt::Offer;
 use super::scope::event;
 use super::speak::Prompt;
 use super::transition::{CallResult, Context, Effect, Input, PendingCall, Snapshot, Step, Transition};
+use crate::domain::contact::Identity;
 use crate::domain::inbound::InboundMessage;
 
 /// States that one turn may visit.
@@ -31,7 +33,7 @@ const CALL_APOLOGY: &str = "Sorry, that did not work just now. Please try again 
 pub(super) struct Progress {
     pub(super) snapshot: Snapshot,
     pub(super) effects: Vec<Effect>,
-    pub(super) event: Value,
+    pub(super) event: Arc<Value>,
     hops: usize,
     /// The flow failed once already in this turn.
     troubled: bool,
@@ -48,12 +50,12 @@ pub fn step(flow: &Flow, snapshot: &Snapshot, input: &Input<'_>, context: &Conte
     let progress = Progress {
         snapshot: snapshot.clone(),
         effects: Vec::new(),
-        event: event(message),
+        event: Arc::new(event(message)),
         hops: 0,
         troubled: false,
         silent: message.is_none(),
     };
-    let mut turn = Turn { flow, context, progress };
+    let mut turn = Turn::new(flow, context, progress);
     match input {
         Input::Released => {
             turn.progress.snapshot.handed_off = false;
@@ -69,7 +71,7 @@ impl PendingCall {
     /// Goes on with the answer of the connector. `flow` is the flow that the turn began with.
     #[must_use]
     pub fn resume(self, flow: &Flow, context: &Context<'_>, result: CallResult) -> Step {
-        let mut turn = Turn { flow, context, progress: self.progress };
+        let mut turn = Turn::new(flow, context, self.progress);
         let next = match flow.definition.states.get(&self.state) {
             Some(State::Call(call)) => turn.called(call, &self.connector, result),
             _ => Err(format!("the flow has no call `{}`", self.state)),
@@ -96,10 +98,17 @@ struct Request {
 pub(super) struct Turn<'a> {
     pub(super) flow: &'a Flow,
     pub(super) context: &'a Context<'a>,
+    pub(super) person: Arc<Identity>,
+    pub(super) phone_number_id: Arc<str>,
     pub(super) progress: Progress,
 }
 
 impl<'a> Turn<'a> {
+    fn new(flow: &'a Flow, context: &'a Context<'a>, progress: Progress) -> Self {
+        let person = Arc::new(context.contact.clone());
+        Self { flow, context, person, phone_number_id: context.phone_number_id.into(), progress }
+    }
+
     fn definition(&self) -> &'a Definition {
         &self.flow.definition
     }
@@ -338,7 +347,14 @@ impl<'a> Turn<'a> {
                 let value = if call.first { rows.next().unwrap_or_default() } else { rows.collect() };
                 (value, is_empty)
             }
-            CallResult::Value(value) => (value, false),
+            CallResult::Value(Value::Array(mut entries)) if call.first => {
+                let is_empty = entries.is_empty();
+                (if is_empty { Value::Null } else { entries.swap_remove(0) }, is_empty)
+            }
+            CallResult::Value(value) => {
+                let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+                (value, is_empty)
+            }
             CallResult::Written => (Value::Null, false),
             CallResult::Failed(_) => {
                 return Ok(call.error.clone().unwrap_or_else(|| {

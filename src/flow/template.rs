@@ -142,6 +142,9 @@ impl Engine {
     }
 
     fn value(&self, expression: &Expression, scope: &Value) -> Result<Value, String> {
+        if let Some(value) = named(&expression.0, scope) {
+            return Ok(value);
+        }
         let value =
             self.0.compile_expression(&expression.0).and_then(|compiled| compiled.eval(scope.clone()));
         value.map_err(|error| format!("`{}`: {error}", expression.0))
@@ -185,6 +188,20 @@ impl Engine {
         uses.sort_by(|a, b| a.name.cmp(&b.name));
         uses
     }
+}
+
+/// The value of an expression that is nothing but a name and its attributes, where all of them are there: most expressions
+/// are, and need no compiling.
+fn named(expression: &str, scope: &Value) -> Option<Value> {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let mut names = expression.trim().split('.');
+    names.clone().all(is_name).then_some(())?;
+    names.try_fold(scope.clone(), |value, name| {
+        value.get_attr(name).ok().filter(|attribute| !attribute.is_undefined())
+    })
 }
 
 /// Whether a text holds template code.
@@ -283,6 +300,23 @@ mod tests {
             rendered("${ text | truncate(9) } ${ text | truncate(13) }", scope).unwrap(),
             "ünüsual… ünüsual words"
         );
+    }
+
+    #[test]
+    fn a_name_has_the_value_that_it_has_as_an_expression() {
+        let engine = engine();
+        let scope = context! { order => context! { no => 7 }, none_yet => () };
+        for source in ["order", "order.no", "none_yet", " order . no", "none", "true", "range"] {
+            let expression = engine.expression(source).unwrap();
+            let compiled = engine.0.compile_expression(source).unwrap().eval(scope.clone()).unwrap();
+            assert_eq!(
+                engine.value(&expression, &scope).unwrap().to_string(),
+                compiled.to_string(),
+                "{source}"
+            );
+        }
+        let missing = engine.expression("order.size").unwrap();
+        assert!(engine.evaluate(&missing, &scope).unwrap_err().contains("`order.size` is undefined"));
     }
 
     #[test]

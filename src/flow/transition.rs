@@ -109,7 +109,7 @@ pub enum Effect {
 pub enum CallResult {
     /// The rows of a query.
     Rows(Vec<Map<String, Value>>),
-    /// The next of a sequence.
+    /// The next of a sequence, or what a service answered. Nothing and an empty list count as no rows do.
     Value(Value),
     /// A write joined the transaction of the turn.
     Written,

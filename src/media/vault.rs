@@ -104,6 +104,22 @@ impl Vault {
         Ok(Self(Arc::new(store.with_fsync(true))))
     }
 
+    /// The same beside a program that has it open: files that are arriving there are left alone.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn look_into(url: &str) -> Result<Self, BadVault> {
+        if url.starts_with("s3://") {
+            return Self::open(url);
+        }
+        let folder = FilePath::new(url.strip_prefix("file://").unwrap_or(url));
+        std::fs::create_dir_all(folder)
+            .map_err(|error| BadVault::Folder { folder: folder.to_owned(), error })?;
+        let store = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| BadVault::Address { url: url.to_owned(), error })?;
+        Ok(Self(Arc::new(store.with_fsync(true))))
+    }
+
     /// A vault that is gone with the program.
     #[must_use]
     pub fn in_memory() -> Self {
@@ -136,6 +152,17 @@ impl Vault {
         match self.0.get_opts(&kept_at(sha256), options).await {
             Ok(found) => Ok(Some(Box::pin(found.into_stream().map_ok(Vec::from).map_err(VaultError::from)))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the file with this SHA-256 (hex), if it is there.
+    ///
+    /// # Errors
+    /// When the folder or bucket refuses.
+    pub async fn remove(&self, sha256: &str) -> Result<(), VaultError> {
+        match self.0.delete(&kept_at(sha256)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -255,6 +282,10 @@ mod tests {
         let abc = keep(&vault, b"abc", 3).await.unwrap();
         assert_eq!(abc.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(vault.read("00", None).await.unwrap().is_none());
+        vault.remove(&abc.sha256).await.unwrap();
+        vault.remove(&abc.sha256).await.unwrap();
+        assert!(vault.read(&abc.sha256, None).await.unwrap().is_none());
+        assert_eq!(files(folder.path()), 1);
     }
 
     #[tokio::test]

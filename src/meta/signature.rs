@@ -47,6 +47,13 @@ impl AppSecret {
         format!("{PREFIX}{}", hex::encode(&mac))
     }
 
+    /// The `appsecret_proof` of an access token: that whoever uses it knows the secret as well. Source: Meta, "securing graph
+    /// API requests".
+    #[must_use]
+    pub fn proof(&self, token: &str) -> String {
+        hex::encode(&self.over(token.as_bytes()).finalize().into_bytes())
+    }
+
     /// Checks the header's value against the raw `body`, in a time that does not depend on where they differ.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ pub struct Route(pub Vec<Dispatch>);
 #[rtype(result = "()")]
 pub struct Recover(pub Vec<Dispatch>);
 
+/// The person in these conversations is no more: whatever is remembered of them goes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Forget(pub Vec<ConversationId>);
+
 /// Whether nobody has anything in hand.
 #[derive(Message)]
 #[rtype(result = "bool")]
@@ -138,6 +143,17 @@ impl Handler<Recover> for RouterActor {
             .collect();
         for dispatch in lost {
             self.deliver(dispatch);
+        }
+    }
+}
+
+impl Handler<Forget> for RouterActor {
+    type Result = ();
+
+    fn handle(&mut self, Forget(conversations): Forget, _: &mut Self::Context) {
+        // One that is in the middle of a turn ends it, cannot commit it, and is gone then: nobody has its address any more.
+        for conversation in conversations {
+            self.registry.forget(conversation);
         }
     }
 }

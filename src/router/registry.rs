@@ -73,6 +73,11 @@ impl Registry {
         }
     }
 
+    /// Lets `conversation` go, whatever it has in hand.
+    pub(crate) fn forget(&mut self, conversation: ConversationId) {
+        self.entries.pop(&conversation);
+    }
+
     /// Whether `conversation` is alive and has work in hand, which includes whatever is stored as not done.
     pub(crate) fn is_busy(&self, conversation: ConversationId) -> bool {
         self.entries

@@ -22,6 +22,7 @@
 //! - nothing in it is random but ids.
 
 mod answer;
+mod apps;
 mod control;
 mod counted;
 mod courier;

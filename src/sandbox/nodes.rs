@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::refuse;
+use super::apps::check_proof;
+use super::courier::Courier;
 use super::faults::{Endpoint, Faults};
 use super::graph::{Gate, fields};
 use super::media::Files;
@@ -13,8 +15,8 @@ use super::refusal::Refusal;
 use super::templates::Templates;
 
 /// The query of [`get`].
-#[derive(Deserialize)]
-pub(super) struct Wanted {
+#[derive(Default, Deserialize)]
+struct Wanted {
     fields: Option<String>,
     /// With a media id: the number that the file came to or was uploaded for.
     phone_number_id: Option<String>,
@@ -24,19 +26,21 @@ pub(super) struct Wanted {
 pub(super) async fn get(
     request: HttpRequest,
     path: Path<(String, String)>,
-    query: Query<Wanted>,
     gate: Data<Gate>,
     templates: Data<Templates>,
     files: Data<Files>,
     faults: Data<Faults>,
+    courier: Data<Courier>,
 ) -> HttpResponse {
-    if let Err(refusal) = gate.check_token(&request) {
+    if let Err(refusal) = gate.check_token(&request).and_then(|()| check_proof(&request, &courier)) {
         return refuse(&refusal);
     }
+    let query =
+        Query::<Wanted>::from_query(request.query_string()).map(Query::into_inner).unwrap_or_default();
     let id = &path.1;
     let shown = |node: Value| HttpResponse::Ok().json(fields(node, query.fields.as_deref()));
     if *id == gate.number.phone_number_id {
-        return shown(number(&gate));
+        return shown(number(&gate, courier.url()));
     }
     if *id == gate.number.business_account_id {
         return shown(json!({"id": id, "name": "Local Meta", "message_template_namespace": id}));
@@ -52,7 +56,8 @@ pub(super) async fn get(
     faults.answer(Endpoint::Media, look_up).await
 }
 
-fn number(gate: &Gate) -> Value {
+fn number(gate: &Gate, webhook_url: Option<String>) -> Value {
+    let told = webhook_url.map_or_else(|| json!({}), |url| json!({"application": url}));
     json!({
         "id": gate.number.phone_number_id,
         "display_phone_number": gate.number.display_phone_number,
@@ -60,6 +65,8 @@ fn number(gate: &Gate) -> Value {
         "quality_rating": "GREEN",
         "code_verification_status": "VERIFIED",
         "platform_type": "CLOUD_API",
+        "status": "CONNECTED",
+        "webhook_configuration": told,
         "throughput": {"level": "STANDARD"},
     })
 }

@@ -15,6 +15,7 @@ use reqwest::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::apps;
 use super::control;
 use super::courier::{Courier, POST_TIMEOUT};
 use super::graph::{self, Desk};
@@ -95,6 +96,7 @@ async fn serve(
         faults: parts.faults.clone(),
         record: parts.record.clone(),
     };
+    let subscription = apps::Subscription::default();
     let server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(turn_strangers_away))
@@ -113,6 +115,7 @@ async fn serve(
             .app_data(Data::new(parts.files.clone()))
             .app_data(Data::new(parts.faults.clone()))
             .app_data(Data::new(parts.record.clone()))
+            .app_data(Data::new(subscription.clone()))
             .app_data(Data::from(parts.courier.clone()))
             .configure(routes)
     })
@@ -144,6 +147,10 @@ fn graph_routes(to: &mut ServiceConfig) {
         .route(web::get().to(templates::graph::list))
         .route(web::post().to(templates::graph::create))
         .route(web::delete().to(templates::graph::delete));
+    let apps = web::resource(r"/{version:v\d+\.\d+}/{account}/subscribed_apps")
+        .route(web::get().to(apps::subscribed))
+        .route(web::post().to(apps::subscribe))
+        .route(web::delete().to(apps::unsubscribe));
     let node = web::resource(r"/{version:v\d+\.\d+}/{id}")
         .route(web::get().to(nodes::get))
         .route(web::post().to(templates::graph::edit))
@@ -155,6 +162,8 @@ fn graph_routes(to: &mut ServiceConfig) {
         .route(media::PLACE, web::get().to(media::graph::download))
         .service(upload)
         .service(templates)
+        .service(apps)
+        .route(r"/{version:v\d+\.\d+}/debug_token", web::get().to(apps::debug_token))
         .service(node);
 }
 

@@ -53,6 +53,11 @@ impl Tokens {
         Counted { valid: known.len() - expired, expired, expires_at }
     }
 
+    /// When a token ends, in milliseconds since the Unix epoch, if ever.
+    pub(super) fn ends_at(&self, token: &str) -> Option<Millis> {
+        lock(&self.known).get(token).copied().flatten()
+    }
+
     /// Passes a valid token; an expired one is told apart from one that never was (Meta, "Error codes": 190, subcode 463).
     pub(super) fn check(&self, given: Option<&str>) -> Result<(), Refusal> {
         let now = self.clock.now();

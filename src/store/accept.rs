@@ -4,22 +4,28 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, TryInsertResult};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use crate::domain::consent::Change;
 use crate::domain::contact::Identity;
 use crate::domain::delivery::{Status, StatusUpdate};
 use crate::domain::event::{Event, Input};
 use crate::domain::identity::Told;
-use crate::domain::ids::{ConversationId, EventId};
+use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::domain::notice;
 use crate::store::activity::{self, Wrote};
 use crate::store::batch::{Note, Scope};
 use crate::store::directory::{Found, Lookup, Person};
 use crate::store::entity::{message, timer, webhook};
+use crate::store::privacy::redact::ERASED;
+use crate::store::privacy::tombstone;
 use crate::store::statuses::{self, News};
 use crate::store::{Accepted, Dispatch, Hint, Incoming, IncomingBody, Target, bulk, text};
 use crate::store::{consent, gate, media, template};
+
+/// Why nothing becomes of what is asked of such a conversation.
+const GONE: &str = "its conversation is not there any more";
 
 /// An event between being read and being inserted.
 struct Candidate<'a> {
@@ -27,8 +33,11 @@ struct Candidate<'a> {
     incoming: &'a Incoming,
     line: Option<Found>,
     conversation: Option<ConversationId>,
-    /// A wait of a conversation that became part of another one: it is over before it begins.
-    stale: bool,
+    /// Why it is over before it begins: a wait of a conversation that became part of another one, or anything for one that is
+    /// not there any more.
+    stale: Option<&'static str>,
+    /// It is of something that was erased: it is known, and nothing of it is kept.
+    buried: bool,
 }
 
 /// Accepts the events of several jobs; the answers are per job, in the order of its events.
@@ -60,6 +69,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
                 *heard.entry(phone_number_id).or_default() += 1;
                 if let Some(line) = &candidate.line {
                     messages.push(message_row(scope, candidate.id, line, phone_number_id, message));
+                    scope.news.push(notice::News::Message(MessageId(candidate.id)));
                     if let Content::Media(file) = &message.content {
                         files.push(media::wanted(scope, candidate.id, phone_number_id, file));
                     }
@@ -80,7 +90,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             IncomingBody::Kept { .. } => scope.after.notes.push(Note::Ignored),
             IncomingBody::Timer { .. } | IncomingBody::Command { .. } => {}
         }
-        if let (Some(input), Some(conversation), false) =
+        if let (Some(input), Some(conversation), None) =
             (input(EventId(candidate.id), &candidate.incoming.body), conversation, candidate.stale)
         {
             dispatches.push(Dispatch {
@@ -96,15 +106,13 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, jobs: &[&[Incoming]]) -> Result
             });
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    scope.after.said |= !messages.is_empty();
+    bulk::insert_models(scope.tx, messages, "").await?;
     media::want(scope, &files).await?;
     statuses::merge(scope, &news).await?;
     prefer(scope, preferences).await?;
     gate::release(scope, &open).await?;
     activity::count(scope, &wrote).await?;
-    scope.after.said |= !messages.is_empty();
     template::tell(scope, &of_templates).await?;
     finish_waits(scope, &all).await?;
     if !heard.is_empty() {
@@ -135,28 +143,38 @@ async fn prefer(scope: &Scope<'_>, preferences: Vec<(&Identity, Change)>) -> Res
 
 /// Finds or begins the line of each event. What an event reveals of who is who holds for those before it as well.
 async fn find_lines<'a>(scope: &mut Scope<'_>, all: &[&'a Incoming]) -> Result<Vec<Candidate<'a>>, DbErr> {
-    let people: Vec<Option<Person<'_>>> = all.iter().map(|incoming| person(incoming)).collect();
+    let buried = tombstone::buried(scope, all).await?;
+    let living = |(place, incoming): (usize, &&'a Incoming)| {
+        if buried.contains(&place) { None } else { person(incoming) }
+    };
+    let people: Vec<Option<Person<'_>>> = all.iter().enumerate().map(living).collect();
     let told: Vec<Person<'_>> = people.iter().flatten().copied().collect();
     let mut lookup = Lookup::prepare(scope, &told).await?;
     let first = scope.ids.next_block(all.len());
     let mut candidates = Vec::with_capacity(all.len());
-    for ((id, incoming), person) in (first..).zip(all).zip(&people) {
+    for (place, ((id, incoming), person)) in (first..).zip(all).zip(&people).enumerate() {
         let line = match person {
             Some(person) => lookup.line(scope, person).await?,
             None => None,
         };
         let conversation = addressed(&incoming.body);
-        candidates.push(Candidate { id, incoming, line, conversation, stale: false });
+        let buried = buried.contains(&place);
+        candidates.push(Candidate { id, incoming, line, conversation, stale: None, buried });
     }
     lookup.flush(scope).await?;
     let addressed: Vec<i64> =
         candidates.iter().filter_map(|candidate| candidate.conversation).map(|id| id.0).collect();
-    let successors = lookup.successors(scope, &addressed).await?;
+    let standing = lookup.standing(scope, &addressed).await?;
     for candidate in &mut candidates {
         candidate.line = candidate.line.take().map(|line| lookup.at_the_end(line));
-        let successor = candidate.conversation.and_then(|id| successors.get(&id.0).copied());
-        candidate.stale =
-            successor.is_some() && matches!(candidate.incoming.body, IncomingBody::Timer { .. });
+        let stands = candidate.conversation.map(|id| standing.get(&id.0).copied());
+        let successor = stands.flatten().flatten();
+        let is_wait = matches!(candidate.incoming.body, IncomingBody::Timer { .. });
+        candidate.stale = match stands {
+            Some(None) => Some(GONE),
+            Some(Some(Some(_))) if is_wait => Some("its conversation became part of another"),
+            _ => None,
+        };
         let line = candidate.line.as_ref().map(|line| line.conversation);
         candidate.conversation = line.or(successor).or(candidate.conversation);
     }
@@ -177,20 +195,17 @@ async fn finish_waits(scope: &Scope<'_>, all: &[&Incoming]) -> Result<(), DbErr>
     Ok(())
 }
 
+/// Inserts the events; the answer is the ids of those that were not there before.
 async fn insert(scope: &Scope<'_>, candidates: &[Candidate<'_>]) -> Result<HashSet<i64>, DbErr> {
-    let rows: Vec<webhook::ActiveModel> =
-        candidates.iter().map(|candidate| webhook_row(scope, candidate)).collect();
-    let mut inserted = HashSet::with_capacity(rows.len());
-    for part in bulk::parts(&rows) {
-        let insert = webhook::Entity::insert_many(part.iter().cloned())
-            .on_conflict_do_nothing_on([webhook::Column::DedupeKey])
-            .exec_with_returning_keys(scope.tx)
-            .await?;
-        if let TryInsertResult::Inserted(ids) = insert {
-            inserted.extend(ids);
-        }
+    let living = || candidates.iter().filter(|candidate| !candidate.buried);
+    let rows: Vec<webhook::ActiveModel> = living().map(|candidate| webhook_row(scope, candidate)).collect();
+    let ids: Vec<i64> = living().map(|candidate| candidate.id).collect();
+    let tail = "on conflict (dedupe_key) do nothing";
+    if bulk::insert_models(scope.tx, rows, tail).await? == ids.len() as u64 {
+        return Ok(ids.into_iter().collect());
     }
-    Ok(inserted)
+    let rows = bulk::returning_ids(scope.tx, "select id from webhook where id in ({ids})", &ids).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The person and our number, where an event has both.
@@ -279,7 +294,7 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     let body = &candidate.incoming.body;
     let conversation = candidate.conversation;
     let (state, reason) = match body {
-        _ if candidate.stale => ("done", Some("its conversation became part of another".to_owned())),
+        _ if candidate.stale.is_some() => ("done", candidate.stale.map(str::to_owned)),
         IncomingBody::Kept { reason, .. } => ("ignored", Some(reason.clone())),
         IncomingBody::Status { .. } | IncomingBody::Preference { .. } | IncomingBody::Template { .. } => {
             ("done", None)
@@ -308,7 +323,12 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
         wamid: Set(wamid.as_deref().map(text)),
         attempts: Set(0),
         reason: Set(reason.as_deref().map(text)),
-        payload: Set(text(&candidate.incoming.payload)),
+        // What a conversation is asked that is not there any more may be about a person who was erased.
+        payload: Set(if candidate.stale == Some(GONE) {
+            ERASED.to_owned()
+        } else {
+            text(&candidate.incoming.payload)
+        }),
         accepted_at: Set(scope.now),
         done_at: Set((state != "accepted").then_some(scope.now)),
     }
@@ -347,6 +367,7 @@ fn message_row(
         failed_at: Set(None),
         resend_of: Set(None),
         resent_as: Set(None),
+        media_id: Set(None),
         // The id is given within the transaction that commits it.
         position: Set(event),
     }

@@ -14,7 +14,7 @@ use crate::clock::Millis;
 use crate::domain::ids::{ConversationId, DeedId, EventId, KeyId};
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::audit;
-use crate::store::writer::{Job, Request};
+use crate::store::request::{Job, Request};
 use crate::store::{Error, Store, bulk, text};
 
 /// Who does something.
@@ -224,6 +224,11 @@ fn done(reply: &Reply) -> Vec<(Outcome, Trace)> {
         Reply::Changed(false) | Reply::Media(_, false) => Vec::new(),
         Reply::Media(id, true) => vec![to(id.to_string())],
         Reply::Key(id) => vec![to(id.to_string())],
+        Reply::Erasure(Some(erasure)) => {
+            let target = Some(erasure.contact.to_string());
+            vec![(Outcome::Accepted, Trace { target, event: None })]
+        }
+        Reply::Erasure(None) => Vec::new(),
         _ => vec![(Outcome::Done, Trace::default())],
     }
 }

@@ -8,9 +8,11 @@ use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::clock::{Ids, Millis};
 use crate::domain::ids::{KeyId, MediaId, MessageId};
+use crate::domain::notice::News;
 use crate::store::counters::Tally;
 use crate::store::directory::{Directory, Learnt};
-use crate::store::{Accepted, Claim, Deed, Hint, TurnReply};
+use crate::store::privacy::tombstone;
+use crate::store::{Accepted, Claim, Deed, Erasure, Hint, Parted, Scrubbed, TurnReply};
 
 /// What a batch changes outside the database, once it is committed.
 #[derive(Default)]
@@ -18,6 +20,7 @@ pub(crate) struct Aftermath {
     pub(crate) hints: Vec<Hint>,
     pub(crate) open_delta: i64,
     pub(crate) open_counted: Option<i64>,
+    pub(crate) parked_delta: i64,
     /// Lanes that became part of another one, before anything of `lanes` happened.
     pub(crate) merged_lanes: Vec<(i64, i64)>,
     pub(crate) lanes: HashMap<i64, i64>,
@@ -29,6 +32,14 @@ pub(crate) struct Aftermath {
     /// Whether messages were written.
     pub(crate) said: bool,
     pub(crate) notes: Vec<Note>,
+    /// Whether there is something in the feed for those who listen.
+    pub(crate) told: bool,
+    /// Whether a delivery is to be made again.
+    pub(crate) again: bool,
+    /// Until when the last of the tombstones that were written stands.
+    pub(crate) buried_until: Millis,
+    /// Whether an opt-out of an erased person was marked.
+    pub(crate) marked: bool,
     /// What is in the audit log now.
     pub(crate) deeds: Vec<Arc<Deed>>,
 }
@@ -40,6 +51,7 @@ impl Aftermath {
             hints,
             open_delta,
             open_counted: _,
+            parked_delta,
             merged_lanes,
             lanes,
             held,
@@ -48,8 +60,17 @@ impl Aftermath {
             notes: _,
             deeds,
             said,
+            told,
+            again,
+            buried_until,
+            marked,
         } = self;
         *said
+            || *told
+            || *again
+            || *marked
+            || *buried_until != Millis::default()
+            || *parked_delta != 0
             || *open_delta != 0
             || !(hints.is_empty()
                 && merged_lanes.is_empty()
@@ -81,11 +102,17 @@ pub(crate) struct Scope<'a> {
     /// Conversations for which messages may be held.
     pub(crate) held: &'a HashSet<i64>,
     pub(crate) window_margin: Duration,
+    /// What is known of the erased.
+    pub(crate) erased: &'a tombstone::Memory,
     pub(crate) claim_at_once: bool,
+    /// Statuses that wait for their message, or more.
+    pub(crate) parked: i64,
     /// Whether a turn on an outdated state is refused: see [`Director::fences`](crate::store::stage::Director::fences).
     pub(crate) is_fenced: bool,
     pub(crate) after: Aftermath,
     pub(crate) tally: Tally,
+    /// What those who listen are to be told, in order.
+    pub(crate) news: Vec<News>,
 }
 
 /// What a request came to, held back until the commit.
@@ -101,6 +128,9 @@ pub(crate) enum Reply {
     Number(i64),
     Media(MediaId, bool),
     Key(KeyId),
+    Erasure(Option<Box<Erasure>>),
+    Parted(Parted),
+    Scrubbed(Scrubbed),
 }
 
 /// Why a batch was not committed.

@@ -1,39 +1,127 @@
-//! Multi-row statements. Rows are taken in parts whose size is a power of two, so that a few prepared statements serve
-//! every batch size; a part stays far below the databases' limits on bound values (SQLite 32,766, PostgreSQL 65,535).
+//! Multi-row statements of few sizes, so that a few prepared statements serve every batch; each stays far below the
+//! databases' limits on bound values (SQLite 32,766, PostgreSQL 65,535).
+//!
+//! **SQLite** gets all rows in one statement of the next size, because each statement costs two wake-ups of a thread: the
+//! places that are left over are not bound, which SQLite reads as null, and a row whose first column is null is none.
+//! A row that is refused fails the statement where it is (`or fail`), because the whole batch is then rolled back: undoing the
+//! statement alone would cost a copy of every page that it changes.
+//! **PostgreSQL** has to be given a type for each place, so the rows are taken in parts whose sizes together are their number.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName,
+    EntityTrait, IdenStatic, Iterable, QueryResult, Statement, Value,
+};
 
 /// Rows in one statement at the most.
 pub(crate) const ROWS_MAX: usize = 256;
 
-/// `rows` in parts of 256, 128, … 2, 1.
+/// `rows` in parts of 256, 192, 128, 96, 64, … 4, 3, 2, 1: with two sizes per doubling, two or three parts make most batches.
 pub(crate) fn parts<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let largest = 1usize << rows.len().checked_ilog2()?;
-        let (part, rest) = rows.split_at(largest.min(ROWS_MAX));
+        let (part, rest) = rows.split_at(size_within(rows.len())?);
         rows = rest;
         Some(part)
     })
 }
 
-/// `($1, $2), ($3, $4)` for `rows` rows of `columns` columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(rows * columns * 6);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            let separator = if column == 0 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{separator}${}", row * columns + column + 1);
+/// The largest size of a statement that so many rows fill.
+fn size_within(rows: usize) -> Option<usize> {
+    let power = 1usize << rows.checked_ilog2()?;
+    let between = power + power / 2;
+    Some(if rows >= between { between } else { power }.min(ROWS_MAX))
+}
+
+/// The smallest size of a statement that has place for so many rows, which are at most [`ROWS_MAX`].
+fn size_around(rows: usize) -> usize {
+    match size_within(rows) {
+        Some(size) if size < rows => {
+            let power = rows.next_power_of_two();
+            let between = power / 4 * 3;
+            if rows <= between { between } else { power }
         }
-        text.push(')');
+        within => within.unwrap_or(0),
+    }
+}
+
+/// How many of so many rows go into the next statement, and the size of that; none when there are no rows.
+fn next_part(backend: DbBackend, rows: usize) -> Option<(usize, usize)> {
+    if backend == DbBackend::Sqlite {
+        let part = rows.min(ROWS_MAX);
+        return (part > 0).then(|| (part, size_around(part)));
+    }
+    size_within(rows).map(|part| (part, part))
+}
+
+/// Takes `rows` apart for statements of the sizes that come with them.
+fn in_parts<T>(backend: DbBackend, rows: Vec<T>) -> impl Iterator<Item = (Vec<T>, usize)> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let (part, size) = next_part(backend, rows.len())?;
+        Some((rows.by_ref().take(part).collect(), size))
+    })
+}
+
+/// A list of bound values. PostgreSQL wants them numbered, from `after` + 1 on. SQLite is given `?`: it takes a number for a
+/// name, and finds each by walking all of them.
+fn list(backend: DbBackend, after: usize, count: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(count * 6);
+    for number in after + 1..=after + count {
+        let separator = if number == after + 1 { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = match backend {
+            DbBackend::Sqlite => write!(text, "{separator}?"),
+            _ => write!(text, "{separator}${number}"),
+        };
     }
     text
 }
 
-/// Runs `with v(columns) as (values …) statement` over all `rows`, part by part, and returns how many rows it changed.
-/// `statement` speaks of the given rows as `v`.
+/// `($1, $2), ($3, $4)` for `rows` rows of `columns` columns.
+fn placeholders(backend: DbBackend, rows: usize, columns: usize) -> String {
+    if backend == DbBackend::Sqlite {
+        let row = format!("({}), ", list(backend, 0, columns));
+        return row.repeat(rows).trim_end_matches(", ").to_owned();
+    }
+    let rows: Vec<String> =
+        (0..rows).map(|row| format!("({})", list(backend, row * columns, columns))).collect();
+    rows.join(", ")
+}
+
+/// An `update` that is not undone by itself when it fails.
+fn failing(backend: DbBackend, sql: &str) -> String {
+    match sql.strip_prefix("update ") {
+        Some(rest) if backend == DbBackend::Sqlite => format!("update or fail {rest}"),
+        _ => sql.to_owned(),
+    }
+}
+
+/// `sql` with `ids` ids where it says `{ids}`, after the `fixed` values that it names `$1`, `$2`, ….
+fn with_list(backend: DbBackend, sql: &str, fixed: usize, ids: usize) -> String {
+    let sql = failing(backend, sql);
+    if backend == DbBackend::Sqlite
+        && let Some(unnamed) = unnamed(&sql, fixed)
+    {
+        return unnamed.replace("{ids}", &list(backend, fixed, ids));
+    }
+    sql.replace("{ids}", &list(DbBackend::Postgres, fixed, ids))
+}
+
+/// `sql` with `?` for `$1`, `$2`, …; `None` where they do not come once each, in order and before the ids.
+fn unnamed(sql: &str, fixed: usize) -> Option<String> {
+    let mut text = String::with_capacity(sql.len());
+    let (mut rest, list) = sql.split_at(sql.find("{ids}")?);
+    for number in 1..=fixed {
+        let (before, after) = rest.split_once('$')?;
+        rest = after.strip_prefix(&number.to_string())?;
+        text.push_str(before);
+        text.push('?');
+    }
+    (!rest.contains('$') && !list.contains('$')).then(|| text + rest + list)
+}
+
+/// Runs `with v(columns) as (values …) statement` over all `rows` and returns how many rows it changed. `statement` speaks of
+/// the given rows as `v`, and finds rows of a table by the first column.
 pub(crate) async fn with_values(
     tx: &DatabaseTransaction,
     columns: &[&str],
@@ -41,56 +129,103 @@ pub(crate) async fn with_values(
     statement: &str,
 ) -> Result<u64, DbErr> {
     let mut changed = 0;
-    for part in parts(&rows) {
-        let values = placeholders(part.len(), columns.len());
-        let sql = format!("with v({}) as (values {values}) {statement}", columns.join(", "));
-        let values = part.iter().flatten().cloned();
-        let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    for statement in of_values(tx.get_database_backend(), columns, rows, statement) {
         changed += tx.execute_raw(statement).await?.rows_affected();
     }
     Ok(changed)
 }
 
-/// Runs `insert into table (columns) values … tail` over all `rows`, part by part.
+/// As [`with_values`], and returns the rows that the statement returns.
+pub(crate) async fn returning_values(
+    tx: &DatabaseTransaction,
+    columns: &[&str],
+    rows: Vec<Vec<Value>>,
+    statement: &str,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let mut returned = Vec::with_capacity(rows.len());
+    for statement in of_values(tx.get_database_backend(), columns, rows, statement) {
+        returned.extend(tx.query_all_raw(statement).await?);
+    }
+    Ok(returned)
+}
+
+fn of_values(
+    backend: DbBackend,
+    columns: &[&str],
+    rows: Vec<Vec<Value>>,
+    statement: &str,
+) -> impl Iterator<Item = Statement> {
+    let statement = failing(backend, statement);
+    in_parts(backend, rows).map(move |(part, size)| {
+        let values = placeholders(backend, size, columns.len());
+        let sql = format!("with v({}) as (values {values}) {statement}", columns.join(", "));
+        Statement::from_sql_and_values(backend, sql, part.into_iter().flatten())
+    })
+}
+
+/// Runs `insert into table (columns) values … tail` over all `rows`, whose first column is never null, and returns how many
+/// were inserted.
 pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     table: &str,
     columns: &[&str],
     rows: Vec<Vec<Value>>,
     tail: &str,
-) -> Result<(), DbErr> {
-    for part in parts(&rows) {
-        let values = placeholders(part.len(), columns.len());
-        let sql = format!("insert into {table} ({}) values {values} {tail}", columns.join(", "));
-        let values = part.iter().flatten().cloned();
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+) -> Result<u64, DbErr> {
+    let backend = tx.get_database_backend();
+    let mut inserted = 0;
+    for (part, size) in in_parts(backend, rows) {
+        let sql = insert_sql(backend, table, columns, size, tail);
+        let statement = Statement::from_sql_and_values(backend, sql, part.into_iter().flatten());
+        inserted += tx.execute_raw(statement).await?.rows_affected();
     }
-    Ok(())
+    Ok(inserted)
 }
 
-/// Runs a statement with `{ids}` in it over all `ids`, part by part, and returns the rows that it returns.
-pub(crate) async fn returning_ids(
+fn insert_sql(backend: DbBackend, table: &str, columns: &[&str], rows: usize, tail: &str) -> String {
+    let values = placeholders(backend, rows, columns.len());
+    let names = columns.join(", ");
+    match backend {
+        DbBackend::Sqlite => format!(
+            "insert or fail into {table} ({names}) select * from (values {values}) where column1 is not null {tail}"
+        ),
+        _ => format!("insert into {table} ({names}) values {values} {tail}"),
+    }
+}
+
+type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
+
+/// As [`insert`], of models in which the same columns are set. What SeaORM's own `insert_many` does, without building a
+/// syntax tree of every value first: that costs as much as the insert.
+pub(crate) async fn insert_models<A: ActiveModelTrait>(
+    tx: &DatabaseTransaction,
+    models: Vec<A>,
+    tail: &str,
+) -> Result<u64, DbErr> {
+    let Some(first) = models.first() else { return Ok(0) };
+    let columns: Vec<Column<A>> =
+        Column::<A>::iter().filter(|column| first.get(*column) != ActiveValue::NotSet).collect();
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let row = |mut model: A| columns.iter().filter_map(|column| model.take(*column).into_value()).collect();
+    let rows: Vec<Vec<Value>> = models.into_iter().map(row).collect();
+    insert(tx, A::Entity::default().table_name(), &names, rows, tail).await
+}
+
+/// Runs a statement with `{ids}` in it over all `ids` and returns the rows that it returns.
+pub(crate) async fn returning_ids<K: Clone + Into<Value>>(
     tx: &DatabaseTransaction,
     sql: &str,
-    ids: &[i64],
+    ids: &[K],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let mut rows = Vec::new();
-    for part in parts(ids) {
-        let sql = sql.replace("{ids}", &id_list(0, part.len()));
-        let values = part.iter().map(|id| Value::from(*id));
-        let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    for statement in of_ids(tx.get_database_backend(), sql, &[], ids) {
         rows.extend(tx.query_all_raw(statement).await?);
     }
     Ok(rows)
 }
 
-fn id_list(after: usize, count: usize) -> String {
-    let list: Vec<String> = (after + 1..=after + count).map(|i| format!("${i}")).collect();
-    list.join(", ")
-}
-
-/// Runs a statement that ends in `in (ids)` over all `ids`, part by part; `sql` has `{ids}` where the list belongs, and
-/// the `fixed` values come first as `$1`, `$2`, …. Returns how many rows it changed.
+/// Runs a statement over all `ids`; `sql` has `{ids}` where their list belongs, and the `fixed` values come first as `$1`,
+/// `$2`, …. Returns how many rows it changed.
 pub(crate) async fn with_ids(
     tx: &DatabaseTransaction,
     sql: &str,
@@ -98,30 +233,111 @@ pub(crate) async fn with_ids(
     ids: &[i64],
 ) -> Result<u64, DbErr> {
     let mut changed = 0;
-    for part in parts(ids) {
-        let sql = sql.replace("{ids}", &id_list(fixed.len(), part.len()));
-        let values = fixed.iter().cloned().chain(part.iter().map(|id| Value::from(*id)));
-        let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    for statement in of_ids(tx.get_database_backend(), sql, fixed, ids) {
         changed += tx.execute_raw(statement).await?.rows_affected();
     }
     Ok(changed)
 }
 
+fn of_ids<K: Clone + Into<Value>>(
+    backend: DbBackend,
+    sql: &str,
+    fixed: &[Value],
+    mut ids: &[K],
+) -> impl Iterator<Item = Statement> {
+    std::iter::from_fn(move || {
+        let (part, size) = next_part(backend, ids.len())?;
+        let (part, rest) = ids.split_at(part);
+        ids = rest;
+        let values = fixed.iter().cloned().chain(part.iter().cloned().map(Into::into));
+        Some(Statement::from_sql_and_values(backend, with_list(backend, sql, fixed.len(), size), values))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    const SIZES: [usize; 16] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+
     #[test]
-    fn parts_are_powers_of_two_and_together_everything() {
+    fn parts_are_of_few_sizes_and_together_everything() {
         let rows: Vec<usize> = (0..1000).collect();
         let sizes: Vec<usize> = parts(&rows).map(<[usize]>::len).collect();
-        assert_eq!(sizes, [256, 256, 256, 128, 64, 32, 8]);
+        assert_eq!(sizes, [256, 256, 256, 192, 32, 8]);
         assert_eq!(parts(&rows).flatten().count(), 1000);
         assert_eq!(parts::<usize>(&[]).count(), 0);
+        let postgres: Vec<(usize, usize)> =
+            in_parts(DbBackend::Postgres, rows.clone()).map(|(part, size)| (part.len(), size)).collect();
+        assert_eq!(postgres, sizes.into_iter().map(|size| (size, size)).collect::<Vec<_>>());
+        let sqlite: Vec<(usize, usize)> =
+            in_parts(DbBackend::Sqlite, rows).map(|(part, size)| (part.len(), size)).collect();
+        assert_eq!(sqlite, [(256, 256), (256, 256), (256, 256), (232, 256)]);
+        assert_eq!(next_part(DbBackend::Sqlite, 0), None);
     }
 
     #[test]
-    fn placeholders_count_through() {
-        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+    fn a_statement_is_little_larger_than_its_rows() {
+        let mut around = BTreeSet::new();
+        for rows in 1..=ROWS_MAX {
+            let size = size_around(rows);
+            assert!(size >= rows && size <= rows + rows / 2, "{rows} {size}");
+            around.insert(size);
+        }
+        assert_eq!(around, SIZES.into());
+        assert_eq!((1..=1000).filter_map(size_within).collect::<BTreeSet<usize>>(), SIZES.into());
+    }
+
+    #[test]
+    fn values_are_numbered_for_postgres_and_unnamed_for_sqlite() {
+        assert_eq!(placeholders(DbBackend::Postgres, 2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(placeholders(DbBackend::Sqlite, 2, 2), "(?, ?), (?, ?)");
+        let sql = "update t set a = $1, b = $2 where id in ({ids})";
+        let postgres = with_list(DbBackend::Postgres, sql, 2, 3);
+        assert_eq!(postgres, "update t set a = $1, b = $2 where id in ($3, $4, $5)");
+        assert_eq!(
+            with_list(DbBackend::Sqlite, sql, 2, 3),
+            "update or fail t set a = ?, b = ? where id in (?, ?, ?)"
+        );
+    }
+
+    #[test]
+    fn values_that_are_named_out_of_order_keep_their_names() {
+        for sql in [
+            "a = $1 and b = $1 and id in ({ids})",
+            "id in ({ids}) and a = $1",
+            "a = $2, b = $1, id in ({ids})",
+        ] {
+            let fixed = if sql.contains("$2") { 2 } else { 1 };
+            let named = sql.replace("{ids}", &format!("${}, ${}", fixed + 1, fixed + 2));
+            assert_eq!(with_list(DbBackend::Sqlite, sql, fixed, 2), named);
+        }
+    }
+
+    #[tokio::test]
+    async fn places_that_are_left_over_are_no_rows() {
+        use sea_orm::TransactionTrait as _;
+        let db = sea_orm::Database::connect("sqlite::memory:").await.unwrap();
+        db.execute_unprepared("create table t (id integer primary key, a text not null, b bigint)")
+            .await
+            .unwrap();
+        let tx = db.begin().await.unwrap();
+        let row = |id: i64| vec![id.into(), format!("a{id}").into(), (id * 10).into()];
+        // 5 rows go into a statement of 6.
+        let inserted = insert(&tx, "t", &["id", "a", "b"], (1..=5).map(row).collect(), "").await.unwrap();
+        let again =
+            insert(&tx, "t", &["id", "a", "b"], (1..=7).map(row).collect(), "on conflict (id) do nothing");
+        assert_eq!((inserted, again.await.unwrap()), (5, 2));
+        let set = "update t set b = v.b from v where t.id = v.id";
+        let rows = (3..=7).map(|id: i64| vec![id.into(), 0i64.into()]).collect();
+        assert_eq!(with_values(&tx, &["id", "b"], rows, set).await.unwrap(), 5);
+        let zero =
+            returning_ids(&tx, "select id from t where b = 0 and id in ({ids})", &[1, 2, 3, 4, 5]).await;
+        assert_eq!(zero.unwrap().len(), 3);
+        let (fixed, ids) = ([7i64.into()], [1, 2, 3, 8, 9]);
+        let gone = with_ids(&tx, "delete from t where b <> $1 and id in ({ids})", &fixed, &ids).await;
+        assert_eq!(gone.unwrap(), 3);
     }
 }

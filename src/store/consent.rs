@@ -9,7 +9,7 @@ use crate::domain::contact::Identity;
 use crate::domain::identity::Told;
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::store::batch::Scope;
-use crate::store::entity::contact;
+use crate::store::entity::{contact, opt_out_mark};
 use crate::store::identity::{execute, known};
 
 /// Since when and by whose word, from its two columns; a word that this version does not know is an operator's.
@@ -61,6 +61,22 @@ pub(crate) async fn change(
     let outdated = "update session set version = version + 1 where contact_id = $1 and id <> $2";
     execute(scope, outdated, [contact.0.into(), within.map_or(0, |id| id.0).into()]).await?;
     Ok(changed > 0)
+}
+
+/// Keeps what this person, who was erased and is known again by one of their ids, wanted before.
+pub(crate) async fn recall(
+    scope: &Scope<'_>,
+    contact: ContactId,
+    mark: opt_out_mark::Model,
+) -> Result<(), DbErr> {
+    let by = |by: &Option<String>| by.as_deref().and_then(By::parse).unwrap_or(By::Operator);
+    let silent = mark.opted_out_at.map(|at| (Of::All, at, by(&mark.opted_out_by)));
+    let marketing =
+        mark.marketing_opted_out_at.map(|at| (Of::Marketing, at, by(&mark.marketing_opted_out_by)));
+    for (of, at, by) in silent.into_iter().chain(marketing) {
+        change(scope, contact, Change { scope: of, opted_out: true, by, at }, None).await?;
+    }
+    Ok(())
 }
 
 /// Keeps what a person told Meta. False when nobody of these ids is known.

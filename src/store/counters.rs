@@ -43,7 +43,8 @@ impl Span {
 /// What a batch adds.
 pub(crate) struct Tally {
     now: Millis,
-    counts: BTreeMap<(Span, String, String), i64>,
+    /// By number and name.
+    counts: BTreeMap<String, BTreeMap<String, Vec<(Span, i64)>>>,
 }
 
 impl Tally {
@@ -59,14 +60,27 @@ impl Tally {
 
     /// Adds `by` to the count `name` of this number, for something that was stored at `at`.
     pub(crate) fn add_of(&mut self, at: Millis, phone_number_id: &str, name: &str, by: i64) {
+        let counts = self.of(phone_number_id, name);
         for span in [Span::All, Span::hour_of(at), Span::day_of(at)] {
-            self.add_to(span, phone_number_id, name, by);
+            bump(counts, span, by);
         }
     }
 
     /// Adds `by` to the count `name` of this number for `span` alone.
     pub(crate) fn add_to(&mut self, span: Span, phone_number_id: &str, name: &str, by: i64) {
-        *self.counts.entry((span, phone_number_id.to_owned(), name.to_owned())).or_default() += by;
+        bump(self.of(phone_number_id, name), span, by);
+    }
+
+    /// The counts of one name. A batch knows few of them and adds often, so that the names are not copied to be found.
+    fn of(&mut self, phone_number_id: &str, name: &str) -> &mut Vec<(Span, i64)> {
+        if !self.counts.contains_key(phone_number_id) {
+            self.counts.insert(phone_number_id.to_owned(), BTreeMap::new());
+        }
+        let names = self.counts.get_mut(phone_number_id).expect("it was just put there");
+        if !names.contains_key(name) {
+            names.insert(name.to_owned(), Vec::new());
+        }
+        names.get_mut(name).expect("it was just put there")
     }
 
     /// Counts the batch itself.
@@ -80,21 +94,35 @@ impl Tally {
     }
 
     pub(crate) async fn write(self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let mut counts = Vec::with_capacity(self.counts.len());
-        let mut days = Vec::with_capacity(self.counts.len() / 3);
-        for ((span, number, name), by) in self.counts.into_iter().filter(|(_, by)| *by != 0) {
-            let (rows, begins_at) = match span {
-                Span::All => (&mut counts, 0),
-                Span::Hour(at) => (&mut counts, at),
-                Span::Day(at) => (&mut days, at),
+        let mut counts = Vec::new();
+        let mut days = Vec::new();
+        for (number, names) in self.counts {
+            let of_name = |(name, spans): (String, Vec<(Span, i64)>)| {
+                spans.into_iter().map(move |(span, by)| (name.clone(), span, by))
             };
-            rows.push(vec![Value::from(number), begins_at.into(), name.into(), by.into()]);
+            for (name, span, by) in names.into_iter().flat_map(of_name).filter(|(_, _, by)| *by != 0) {
+                let (rows, begins_at) = match span {
+                    Span::All => (&mut counts, 0),
+                    Span::Hour(at) => (&mut counts, at),
+                    Span::Day(at) => (&mut days, at),
+                };
+                rows.push(vec![Value::from(number.as_str()), begins_at.into(), name.into(), by.into()]);
+            }
         }
         let add =
             "on conflict (hour, phone_number_id, name) do update set value = counter.value + excluded.value";
         bulk::insert(tx, "counter", &["phone_number_id", "hour", "name", "value"], counts, add).await?;
         let add = "on conflict (day, phone_number_id, name) do update set value = counter_day.value + excluded.value";
-        bulk::insert(tx, "counter_day", &["phone_number_id", "day", "name", "value"], days, add).await
+        bulk::insert(tx, "counter_day", &["phone_number_id", "day", "name", "value"], days, add)
+            .await
+            .map(drop)
+    }
+}
+
+fn bump(counts: &mut Vec<(Span, i64)>, span: Span, by: i64) {
+    match counts.iter_mut().find(|(counted, _)| *counted == span) {
+        Some((_, count)) => *count += by,
+        None => counts.push((span, by)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, SqlWrite, Store};
 
 const ORDER: &str = "insert into orders (id, number, customer_phone, customer_name, product, quantity, status, line, \

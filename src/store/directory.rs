@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 
 use crate::clock::Millis;
@@ -13,21 +12,25 @@ use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::domain::notice::{self, News};
 use crate::store::batch::Scope;
-use crate::store::entity::{alias, contact, session, webhook};
+use crate::store::entity::{alias, contact, opt_out_mark, session, webhook};
 use crate::store::merge::Moved;
+use crate::store::privacy::tombstone;
 use crate::store::read::name_key;
-use crate::store::{Session, bulk, identity, text};
+use crate::store::{Session, bulk, consent, identity, text};
 
 /// The person in a conversation and the number of ours that it is with.
 type Line = (i64, String);
 
-/// What the writer remembers of who is who.
+/// What the writer remembers of who is who, in few bytes, because it is of many people.
 pub(crate) struct Directory {
     /// From an alias (`kind:value`) to the contact.
-    people: LruCache<String, i64>,
-    /// From a line to the conversation.
-    lines: LruCache<Line, i64>,
+    people: LruCache<Box<str>, i64>,
+    /// From a contact and the place of our number among `numbers` to the conversation.
+    lines: LruCache<(i64, usize), i64>,
+    /// Our numbers: few.
+    numbers: Vec<String>,
     /// From a conversation to the hour in which its person last wrote.
     active: LruCache<i64, Millis>,
 }
@@ -48,6 +51,7 @@ impl Directory {
         Self {
             people: LruCache::new(capacity),
             lines: LruCache::new(capacity),
+            numbers: Vec::new(),
             active: LruCache::new(capacity),
         }
     }
@@ -55,13 +59,38 @@ impl Directory {
     pub(crate) fn learn(&mut self, learnt: Vec<Learnt>) {
         for fact in learnt {
             match fact {
-                Learnt::Alias(alias, contact) => _ = self.people.put(alias, contact),
-                Learnt::Line(line, conversation) => _ = self.lines.put(line, conversation),
-                Learnt::NoAlias(alias) => _ = self.people.pop(&alias),
-                Learnt::NoLine(line) => _ = self.lines.pop(&line),
+                Learnt::Alias(alias, contact) => _ = self.people.put(alias.into_boxed_str(), contact),
+                Learnt::Line((contact, number), conversation) => {
+                    let place = self.place(&number).unwrap_or_else(|| {
+                        self.numbers.push(number);
+                        self.numbers.len() - 1
+                    });
+                    self.lines.put((contact, place), conversation);
+                }
+                Learnt::NoAlias(alias) => _ = self.people.pop(alias.as_str()),
+                Learnt::NoLine((contact, number)) => {
+                    if let Some(place) = self.place(&number) {
+                        self.lines.pop(&(contact, place));
+                    }
+                }
                 Learnt::Active(conversation, hour) => _ = self.active.put(conversation, hour),
             }
         }
+    }
+
+    fn place(&self, number: &str) -> Option<usize> {
+        self.numbers.iter().position(|known| known == number)
+    }
+
+    /// The contact that this alias leads to.
+    fn contact(&mut self, alias: &str) -> Option<i64> {
+        self.people.get(alias).copied()
+    }
+
+    /// The conversation of this line.
+    fn conversation(&mut self, (contact, number): &Line) -> Option<i64> {
+        let place = self.place(number)?;
+        self.lines.get(&(*contact, place)).copied()
     }
 
     /// Whether it is known that the person in this conversation has written in `hour`, which began then.
@@ -131,8 +160,8 @@ impl Lookup {
             for identity in person.told.before.into_iter().chain([person.told.now]) {
                 for (kind, value) in identity.aliases() {
                     let key = key(kind, value);
-                    if let Some(contact) = scope.directory.people.get(&key) {
-                        lookup.people.insert(key, *contact);
+                    if let Some(contact) = scope.directory.contact(&key) {
+                        lookup.people.insert(key, contact);
                     } else if !lookup.people.contains_key(&key) {
                         unknown.push(text(value));
                     }
@@ -157,8 +186,8 @@ impl Lookup {
             };
             let line = (contact, person.number.to_owned());
             lookup.looked_up.insert(line.clone());
-            match scope.directory.lines.get(&line) {
-                Some(conversation) => lookup.found(line, *conversation),
+            match scope.directory.conversation(&line) {
+                Some(conversation) => lookup.found(line, conversation),
                 None => unread.push(contact),
             }
         }
@@ -261,10 +290,17 @@ impl Lookup {
         let plan = plan(&known, person.told);
         let before = plan.contact.and_then(|id| known.iter().find(|contact| contact.id == id));
         let changes = before.is_none_or(|before| !plan.changes_nothing(before));
+        // An erased person who wanted no messages still wants none.
+        let mark = tombstone::unmark(scope, &plan.gained).await?;
         let contact = match plan.contact {
-            Some(contact) => contact.0,
+            Some(contact) => {
+                if let Some(mark) = mark {
+                    consent::recall(scope, contact, mark).await?;
+                }
+                contact.0
+            }
             None => {
-                let contact = self.begin_contact(scope, &plan.ids, person);
+                let contact = self.begin_contact(scope, &plan.ids, person, mark);
                 self.looked_up.insert((contact, person.number.to_owned()));
                 contact
             }
@@ -332,32 +368,39 @@ impl Lookup {
         Found { fresh, ..found }
     }
 
-    /// Which of these conversations became part of another one, in this batch or before.
-    pub(crate) async fn successors(
+    /// Those of these conversations that are there, each with the one that it became part of, in this batch or before.
+    pub(crate) async fn standing(
         &self,
         scope: &Scope<'_>,
         conversations: &[i64],
-    ) -> Result<HashMap<i64, ConversationId>, DbErr> {
-        let mut successors = HashMap::new();
+    ) -> Result<HashMap<i64, Option<ConversationId>>, DbErr> {
+        let mut standing = HashMap::new();
         for part in bulk::parts(conversations) {
             let rows: Vec<(i64, Option<i64>)> = session::Entity::find()
                 .select_only()
                 .columns([session::Column::Id, session::Column::MergedInto])
                 .filter(session::Column::Id.is_in(part.iter().copied()))
-                .filter(session::Column::MergedInto.is_not_null())
                 .into_tuple()
                 .all(scope.tx)
                 .await?;
-            successors.extend(rows.into_iter().filter_map(|(id, into)| Some((id, ConversationId(into?)))));
+            standing.extend(rows.into_iter().map(|(id, into)| (id, into.map(ConversationId))));
         }
-        Ok(successors)
+        Ok(standing)
     }
 
-    fn begin_contact(&mut self, scope: &mut Scope<'_>, ids: &Identity, person: &Person<'_>) -> i64 {
+    fn begin_contact(
+        &mut self,
+        scope: &mut Scope<'_>,
+        ids: &Identity,
+        person: &Person<'_>,
+        mark: Option<opt_out_mark::Model>,
+    ) -> i64 {
         let id = scope.ids.next();
-        self.begun.insert(id);
+        if mark.is_none() {
+            self.begun.insert(id);
+        }
         scope.tally.add(person.number, "contacts", 1);
-        self.new_contacts.push(contact::ActiveModel {
+        let mut row = contact::ActiveModel {
             id: Set(id),
             wa_id: Set(ids.wa_id.as_deref().map(text)),
             user_id: Set(ids.user_id.as_deref().map(text)),
@@ -373,7 +416,11 @@ impl Lookup {
             updated_at: Set(scope.now),
             merged_into: Set(None),
             name_key: Set(person.told.now.name.as_deref().map(name_key)),
-        });
+        };
+        if let Some(mark) = mark {
+            tombstone::onto(&mut row, mark);
+        }
+        self.new_contacts.push(row);
         id
     }
 
@@ -404,6 +451,7 @@ impl Lookup {
             active_at: Set(None),
         });
         scope.tally.add(number, "conversations", 1);
+        scope.news.push(News::Conversation(conversation, notice::Change::Started));
         Session {
             conversation,
             contact: ContactId(contact),
@@ -423,19 +471,10 @@ impl Lookup {
 
     /// Writes what was begun.
     pub(crate) async fn flush(&mut self, scope: &Scope<'_>) -> Result<(), DbErr> {
-        for part in bulk::parts(&std::mem::take(&mut self.new_contacts)) {
-            contact::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-        }
-        for part in bulk::parts(&std::mem::take(&mut self.new_aliases)) {
-            let moved = OnConflict::columns([alias::Column::Value, alias::Column::Kind])
-                .update_column(alias::Column::ContactId)
-                .to_owned();
-            let rows = alias::Entity::insert_many(part.iter().cloned()).on_conflict(moved);
-            rows.exec_without_returning(scope.tx).await?;
-        }
-        for part in bulk::parts(&std::mem::take(&mut self.new_sessions)) {
-            session::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-        }
+        bulk::insert_models(scope.tx, std::mem::take(&mut self.new_contacts), "").await?;
+        let moved = "on conflict (value, kind) do update set contact_id = excluded.contact_id";
+        bulk::insert_models(scope.tx, std::mem::take(&mut self.new_aliases), moved).await?;
+        bulk::insert_models(scope.tx, std::mem::take(&mut self.new_sessions), "").await?;
         Ok(())
     }
 }

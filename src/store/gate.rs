@@ -166,9 +166,14 @@ async fn replace(scope: &mut Scope<'_>, asking: &Asking, template: &Message) -> 
         search::reworded(scope, position, body.as_deref().unwrap_or_default(), template.body()).await?;
     }
     let content = serde_json::to_string(template).map_err(|error| DbErr::Json(error.to_string()))?;
-    let said = "update message set kind = $1, body = $2, content = $3 where id = $4";
-    let values =
-        [Value::from(template.kind()), text(template.body()).into(), content.into(), asking.id.into()];
+    let said = "update message set kind = $1, body = $2, content = $3, media_id = $4 where id = $5";
+    let values = [
+        Value::from(template.kind()),
+        text(template.body()).into(),
+        content.into(),
+        template.file().map(|file| file.0).into(),
+        asking.id.into(),
+    ];
     execute(scope, said, values).await?;
     let queued = "update queue set free_form = false, outside = null where id = $1";
     execute(scope, queued, [asking.id.into()]).await.map(drop)

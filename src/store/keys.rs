@@ -8,7 +8,7 @@ use crate::domain::access::{KEY_PREFIX, KeyHash, NewKey, Scopes};
 use crate::domain::ids::KeyId;
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::api_key;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store, text};
 
 /// A key, as stored.

@@ -13,7 +13,8 @@ use crate::domain::ids::MediaId;
 use crate::domain::inbound::{Media, MediaKind};
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::{media, media_upload};
-use crate::store::writer::Request;
+use crate::store::privacy::remove;
+use crate::store::request::Request;
 use crate::store::{Error, Hint, Store, bulk, text};
 
 /// How far a file has come.
@@ -330,7 +331,12 @@ pub(crate) async fn write(scope: &mut Scope<'_>, write: &MediaWrite) -> Result<R
             if let Some(mime_type) = mime_type {
                 row.mime_type = Set(Some(text(mime_type)));
             }
-            changed(scope, *id, MediaState::Wanted, row).await
+            let reply = changed(scope, *id, MediaState::Wanted, row).await?;
+            if matches!(reply, Reply::Changed(false)) {
+                // Its person was erased while it was fetched.
+                remove::waste(scope, std::slice::from_ref(&content.sha256)).await?;
+            }
+            Ok(reply)
         }
         MediaWrite::Later { id, due_at, reason } => {
             let Some(stored) = media::Entity::find_by_id(id.0).one(scope.tx).await? else {

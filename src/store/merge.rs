@@ -10,6 +10,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Value};
 use crate::clock::Millis;
 use crate::domain::contact::Address;
 use crate::domain::ids::{ContactId, ConversationId};
+use crate::domain::notice::{self, News};
 use crate::store::batch::Scope;
 use crate::store::counters::Span;
 use crate::store::entity::{contact, session, webhook};
@@ -191,6 +192,7 @@ async fn fold(
 
     scope.tally.add(&number, "conversations", -1);
     scope.after.merged_lanes.push((from_id, id));
+    scope.news.push(News::Conversation(ConversationId(from_id), notice::Change::Merged));
     let (from, to) = (ConversationId(from_id), ConversationId(id));
     scope.after.hints.push(Hint::Redirected(vec![Redirected { from, to, address }]));
     Ok(line)

@@ -1,7 +1,7 @@
 //! The store: the only room that names SeaORM and the only one that speaks SQL.
 //!
 //! **Writes** go through one writer (`writer`) that takes whatever has accumulated, writes it in one synced transaction and
-//! then answers every waiter: a batch of 1 when idle, of hundreds when busy, with no timer. What has to happen because
+//! then answers every waiter: a batch of 1 when idle, of hundreds when busy. What has to happen because
 //! something was committed (wake a conversation, wake the sender) leaves the writer as a [`Hint`], after the commit and in
 //! commit order. A lost hint costs a delay: the row is the truth, and the sweeps find it.
 //!
@@ -17,31 +17,37 @@ use std::time::Duration;
 
 use migration::MigratorTrait;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Clock, Ids};
 use crate::telemetry::Metrics;
 
 mod accept;
 mod activity;
+mod apply;
 mod audit;
 mod batch;
 mod bulk;
 mod connect;
 mod consent;
 mod counters;
+mod delivery;
 pub mod demo;
 mod directory;
 mod entity;
+mod feed;
 mod gate;
 mod identity;
+mod inspect;
 mod keys;
 mod media;
 mod merge;
 mod pauses;
+mod privacy;
 mod queue;
 pub mod read;
 mod recovery;
+mod request;
 mod search;
 mod sql;
 pub mod stage;
@@ -54,8 +60,12 @@ mod writer;
 
 pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
+pub use delivery::{Delivery, DeliverySettle, DeliveryState};
+pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
+pub use inspect::{Condition, inspect};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
+pub use privacy::{Erasure, ErasureState, Found, HashKey, Line, Part, Parted, Place, Scrubbed};
 pub use recovery::{Activation, DueTimer};
 pub use search::{Sighting, Sought, WORDS_OF_BEGINNING_MAX};
 pub use template::{StoredTemplate, TemplateFilter, TemplateList};
@@ -66,8 +76,9 @@ pub use types::{
 };
 
 use batch::Reply;
+use privacy::tombstone::{self, Hasher};
+use request::{Job, Request};
 use stage::{Director, Moment, Stage};
-use writer::{Job, Request};
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
 const JOBS_WAITING_MAX: usize = 8_192;
@@ -121,6 +132,10 @@ pub struct Settings {
     pub queued_max: i64,
     /// How long before the end of a person's 24-hour window nothing free-form is sent any more.
     pub window_margin: Duration,
+    /// What goes into the hashes that are kept of the erased.
+    pub hash_key: HashKey,
+    /// The largest SQLite file, in bytes, that is written anew after a person was erased.
+    pub scrub_max_bytes: u64,
 }
 
 /// A handle on the store; cheap to clone. One that was made on somebody's behalf notes what it writes in the audit log.
@@ -139,6 +154,7 @@ struct Inner {
     gauge: Arc<Gauge>,
     unfinished_max: i64,
     queued_max: i64,
+    hasher: Hasher,
     clock: Clock,
     ids: Ids,
 }
@@ -156,6 +172,10 @@ pub(crate) struct Gauge {
     claim_at_once: AtomicBool,
     /// Whether the last transaction failed for the database's own reasons.
     failing: AtomicBool,
+    /// Turns whenever there may be more in the feed, or `failing` has changed.
+    told: watch::Sender<u64>,
+    /// Turns whenever a delivery is to be made again.
+    again: watch::Sender<u64>,
     /// Whether the database does not even begin one. Changed by the writer alone.
     away: AtomicBool,
     /// Whether there may be messages whose words are not kept yet.
@@ -193,9 +213,11 @@ impl Store {
             prepare(&settings.url, settings.migrate).await?;
             let connections = connect::open(&settings.url, settings.reader_connections).await?;
             ids.start_after(recovery::highest_id(&connections.writer).await?);
-            Ok::<_, Error>(connections)
+            let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
+            let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
+            Ok::<_, Error>((connections, hasher, erased))
         };
-        let connections = stage.work(opening).await?;
+        let (connections, hasher, erased) = stage.work(opening).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -203,7 +225,7 @@ impl Store {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
-            connections.writer,
+            (connections.writer, erased),
             settings,
             clock.clone(),
             ids.clone(),
@@ -222,6 +244,7 @@ impl Store {
             gauge,
             unfinished_max: settings.unfinished_max,
             queued_max: settings.queued_max,
+            hasher,
             clock,
             ids,
         };

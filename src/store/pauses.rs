@@ -3,9 +3,10 @@
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, Value};
 
 use crate::clock::Millis;
+use crate::domain::notice::{Alarm, News};
 use crate::store::batch::Scope;
 use crate::store::entity::token_pause::{Column, Entity, Model};
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Store, TokenPause, bulk};
 
 impl Store {
@@ -36,10 +37,14 @@ impl Store {
     }
 }
 
-pub(crate) async fn keep(scope: &Scope<'_>, pause: &TokenPause) -> Result<(), DbErr> {
+pub(crate) async fn keep(scope: &mut Scope<'_>, pause: &TokenPause) -> Result<(), DbErr> {
+    let number = pause.phone_number_id.to_string();
+    let alarm =
+        if pause.ended_at.is_some() { Alarm::NumberResumed(number) } else { Alarm::NumberPaused(number) };
+    scope.news.push(News::Alarm(alarm));
     let row: Vec<Value> = vec![(*pause.phone_number_id).into(), pause.began_at.into(), pause.ended_at.into()];
     let known = "on conflict (phone_number_id, began_at) do update \
                  set ended_at = coalesce(excluded.ended_at, token_pause.ended_at)";
     let columns = ["phone_number_id", "began_at", "ended_at"];
-    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await
+    bulk::insert(scope.tx, "token_pause", &columns, vec![row], known).await.map(drop)
 }

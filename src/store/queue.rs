@@ -1,12 +1,16 @@
 //! The outbound queue: claims, what became of attempts, and the rows that are left over from an earlier run.
 
+use std::collections::HashSet;
+
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Set, Value};
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Refusal, Status};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
+use crate::store::privacy::tombstone::{self, Grave};
 use crate::store::statuses::{self, Change, Gone};
 use crate::store::{Attempted, Hint, Settle, SettleOutcome, bulk, text};
 
@@ -60,8 +64,10 @@ pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result
                attempts = queue.attempts - v.uncounted \
                from v where queue.id = v.id and queue.state in ('ready', 'claimed', 'ambiguous')";
     bulk::with_values(scope.tx, &["id", "state", "due_at", "reason", "uncounted"], waiting, set).await?;
-    record(scope, &attempts).await?;
-    statuses::apply(scope, &changes).await?;
+    record_of_those_there(scope, attempts).await?;
+    let applied = statuses::apply(scope, &changes).await?;
+    let gone: Vec<Grave<'_>> = applied.unknown.iter().map(|wamid| Grave::Message(wamid)).collect();
+    tombstone::bury(scope, &gone).await?;
     statuses::unpark(scope, &wamids).await
 }
 
@@ -95,7 +101,9 @@ async fn remove(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, Db
 pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "update queue set state = 'dead' where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
     let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
-    close(scope, &rows)
+    let buried = close(scope, &rows)?;
+    scope.news.extend(buried.iter().map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
+    Ok(buried)
 }
 
 /// Takes messages out of the queue that will not be sent, in whatever state they wait.
@@ -174,6 +182,19 @@ pub(crate) fn change(
 fn wait_row(settle: &Settle, state: &str, due_at: Millis, attempt: &Attempted, counted: bool) -> Vec<Value> {
     let reason = text(&attempt.failure.to_string());
     vec![settle.id.0.into(), state.into(), due_at.into(), reason.into(), i32::from(!counted).into()]
+}
+
+/// Keeps these attempts, but for those at messages that were erased meanwhile.
+async fn record_of_those_there(
+    scope: &Scope<'_>,
+    mut attempts: Vec<attempt::ActiveModel>,
+) -> Result<(), DbErr> {
+    let ids: Vec<i64> = attempts.iter().map(|row| *row.message_id.as_ref()).collect();
+    let rows = bulk::returning_ids(scope.tx, "select id from message where id in ({ids})", &ids).await?;
+    let there: Result<HashSet<i64>, DbErr> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    let there = there?;
+    attempts.retain(|row| there.contains(row.message_id.as_ref()));
+    record(scope, &attempts).await
 }
 
 /// Keeps these attempts.

@@ -12,6 +12,7 @@ use sea_orm::{
 use crate::clock::Millis;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
+use crate::domain::notice::{Alarm, News};
 use crate::domain::outbound::Priority;
 use crate::meta::webhook::{Body, parse_payload};
 use crate::store::KnownFlow;
@@ -160,9 +161,13 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "attempt.id",
         "queue.position",
         "media.id",
+        "feed.id",
+        "delivery.id",
+        "follower.position",
         "template.id",
         "api_key.id",
         "audit.id",
+        "erasure.id",
     ];
     for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
         let sql = format!("select max({column}) from {table}");
@@ -212,6 +217,7 @@ pub(crate) async fn quarantine(scope: &mut Scope<'_>, event: EventId, reason: &s
     let changed =
         bulk::with_ids(scope.tx, sql, &[text(reason).into(), scope.now.into()], &[event.0]).await? == 1;
     scope.after.open_delta -= i64::from(changed);
+    scope.news.extend(changed.then_some(News::Alarm(Alarm::Quarantined(event))));
     Ok(changed)
 }
 
@@ -246,12 +252,19 @@ pub(crate) async fn keep_flow(scope: &Scope<'_>, flow: &KnownFlow) -> Result<(),
         flow.source.clone().into(),
         scope.now.into(),
     ];
-    bulk::insert(scope.tx, "flow", &columns, vec![row], "on conflict (hash) do nothing").await
+    bulk::insert(scope.tx, "flow", &columns, vec![row], "on conflict (hash) do nothing").await.map(drop)
 }
 
 pub(crate) async fn count_open(scope: &Scope<'_>) -> Result<i64, DbErr> {
     let sql = "select count(*) from webhook where state = 'accepted'";
     let row = scope.tx.query_one_raw(Statement::from_string(scope.tx.get_database_backend(), sql)).await?;
+    row.ok_or(DbErr::RecordNotFound("count".to_owned()))?.try_get_by_index(0)
+}
+
+/// How many statuses wait for their message.
+pub(crate) async fn count_parked(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "select count(*) from webhook where state = 'parked'";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     row.ok_or(DbErr::RecordNotFound("count".to_owned()))?.try_get_by_index(0)
 }
 

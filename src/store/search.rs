@@ -23,7 +23,7 @@ use crate::store::batch::{Reply, Scope};
 use crate::store::entity::message;
 use crate::store::identity::execute;
 use crate::store::read::Clause;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Inner, Store, bulk};
 
 /// How often new messages are looked for: a message is found by its words a moment after it is stored, this at the most.
@@ -176,16 +176,48 @@ pub(super) async fn reworded(scope: &Scope<'_>, position: i64, before: &str, now
     }
     let before = words(before);
     if !before.is_empty() {
-        let (sql, values) = match scope.tx.get_database_backend() {
-            DbBackend::Postgres => ("delete from search where position = $1", vec![position.into()]),
-            _ => (
-                "insert into search (search, rowid, words) values ('delete', $1, $2)",
-                vec![position.into(), joined(&before).into()],
-            ),
-        };
-        execute(scope, sql, values).await?;
+        take_out(scope, position, &before).await?;
     }
     insert(scope, &[(position, words(now))]).await
+}
+
+/// The messages at these positions, which say this, go: what they alone said is found in no word any more.
+pub(super) async fn forget(scope: &Scope<'_>, messages: &[(i64, String)]) -> Result<(), DbErr> {
+    let come_to = come_to(scope).await?;
+    let mut said = BTreeSet::new();
+    for (position, body) in messages.iter().filter(|(position, _)| *position <= come_to) {
+        let words = words(body);
+        if !words.is_empty() {
+            take_out(scope, *position, &words).await?;
+            said.extend(words);
+        }
+    }
+    let said: Vec<String> = said.into_iter().collect();
+    let unsaid = match scope.tx.get_database_backend() {
+        DbBackend::Postgres => "words @@ cast(quote_literal(word) as tsquery)",
+        _ => r#"search match '"' || word || '"'"#,
+    };
+    for part in bulk::parts(&said) {
+        let list: Vec<String> = (1..=part.len()).map(|i| format!("${i}")).collect();
+        let sql = format!(
+            "delete from search_word where word in ({}) and not exists (select 1 from search where {unsaid})",
+            list.join(", ")
+        );
+        execute(scope, &sql, part.iter().map(|word| Value::from(word.as_str()))).await?;
+    }
+    Ok(())
+}
+
+/// The message at `position` is found by these words no more, which are all that it is found by.
+async fn take_out(scope: &Scope<'_>, position: i64, words: &BTreeSet<String>) -> Result<(), DbErr> {
+    let (sql, values) = match scope.tx.get_database_backend() {
+        DbBackend::Postgres => ("delete from search where position = $1", vec![position.into()]),
+        _ => (
+            "insert into search (search, rowid, words) values ('delete', $1, $2)",
+            vec![position.into(), joined(words).into()],
+        ),
+    };
+    execute(scope, sql, values).await.map(drop)
 }
 
 async fn insert(scope: &Scope<'_>, texts: &[(i64, BTreeSet<String>)]) -> Result<(), DbErr> {
@@ -200,7 +232,7 @@ async fn insert(scope: &Scope<'_>, texts: &[(i64, BTreeSet<String>)]) -> Result<
                 "insert into search (position, words) select position, cast(words as tsvector) from v";
             bulk::with_values(scope.tx, &["position", "words"], rows, insert).await.map(drop)
         }
-        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await,
+        _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await.map(drop),
     }
 }
 

@@ -48,7 +48,7 @@ impl Store {
 
 /// A row as a map. SeaORM reads by declared types and leaves out what has none or an unknown one; on SQLite that is every
 /// computed column (`sum(planned)`), which is read by the type of its value here.
-fn columns(row: &QueryResult) -> Result<Map<String, JsonValue>, DbErr> {
+pub(crate) fn columns(row: &QueryResult) -> Result<Map<String, JsonValue>, DbErr> {
     let JsonValue::Object(mut columns) = JsonValue::from_query_result(row, "")? else {
         return Err(DbErr::Type("a row is not a map of columns".to_owned()));
     };

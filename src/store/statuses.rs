@@ -1,15 +1,17 @@
 //! What became of our messages: every change of a delivery, whether Meta told it or the sender found it out, goes through
 //! the same merge, so that they may come in any order and more than once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Value};
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::notice;
 use crate::store::batch::{Note, Scope};
-use crate::store::entity::{message, webhook};
+use crate::store::entity::webhook;
+use crate::store::privacy::sweep;
 use crate::store::{Hint, bulk, queue, text};
 
 /// A status that Meta told, and the event that it came as.
@@ -55,7 +57,9 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     if news.is_empty() {
         return Ok(());
     }
-    let by_wamid = messages_by_wamid(scope, news).await?;
+    let unnamed = news.iter().filter(|news| news.update.callback.is_none());
+    let wamids: Vec<String> = unnamed.map(|news| news.update.wamid.clone()).collect();
+    let by_wamid = messages_by_wamid(scope, &wamids).await?;
     let mut changes = Vec::with_capacity(news.len());
     let mut parked = Vec::new();
     for News { event, update } in news {
@@ -68,14 +72,20 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
             None => parked.push(*event),
         }
     }
-    let Applied { unknown, revealed } = apply(scope, &changes).await?;
-    parked.extend(news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event));
+    // A message has its row before it leaves: one that carries our id and has none was erased, or was too old to be kept.
+    let Applied { unknown, open, revealed } = apply(scope, &changes).await?;
+    let gone = news.iter().filter(|news| unknown.contains(&news.update.wamid)).map(|news| news.event);
+    sweep::forget_statuses(scope, &gone.collect::<Vec<i64>>()).await?;
     scope.after.notes.extend(parked.iter().map(|_| Note::Parked));
+    scope.after.parked_delta += i64::try_from(parked.len()).unwrap_or(0);
     let park = "update webhook set state = 'parked', reason = 'status of a message that is not known' where id in ({ids})";
     bulk::with_ids(scope.tx, park, &[], &parked).await?;
 
-    let (failed, sent): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| change.status == Status::Failed);
+    // What Meta was known to have is in the queue no more.
+    let (failed, sent): (Vec<&Change>, Vec<&Change>) = changes
+        .iter()
+        .filter(|change| open.contains(&change.message))
+        .partition(|change| change.status == Status::Failed);
     let ids = |changes: Vec<&Change>| changes.into_iter().map(|change| change.message).collect::<Vec<i64>>();
     let settled = queue::settled_by_status(scope, &ids(sent), &ids(failed)).await?;
     if !settled.is_empty() {
@@ -96,26 +106,18 @@ fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate
     }
 }
 
-async fn messages_by_wamid(scope: &Scope<'_>, news: &[News<'_>]) -> Result<HashMap<String, i64>, DbErr> {
-    let wamids: Vec<&str> =
-        news.iter().filter(|n| n.update.callback.is_none()).map(|n| n.update.wamid.as_str()).collect();
-    let mut found = HashMap::new();
-    for part in bulk::parts(&wamids) {
-        let rows: Vec<(i64, Option<String>)> = message::Entity::find()
-            .select_only()
-            .columns([message::Column::Id, message::Column::Wamid])
-            .filter(message::Column::Wamid.is_in(part.iter().copied()))
-            .filter(message::Column::Direction.eq("out"))
-            .into_tuple()
-            .all(scope.tx)
-            .await?;
-        found.extend(rows.into_iter().filter_map(|(id, wamid)| Some((wamid?, id))));
-    }
-    Ok(found)
+/// The messages of ours that Meta has under these ids.
+async fn messages_by_wamid(scope: &Scope<'_>, wamids: &[String]) -> Result<HashMap<String, i64>, DbErr> {
+    let sql = "select wamid, id from message where direction = 'out' and wamid in ({ids})";
+    let rows = bulk::returning_ids(scope.tx, sql, wamids).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
 }
 
 /// Merges what was parked for messages whose Meta id has just become known.
 pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(), DbErr> {
+    if scope.parked + scope.after.parked_delta <= 0 {
+        return Ok(());
+    }
     let mut changes = Vec::new();
     let mut done = Vec::new();
     for part in bulk::parts(wamids) {
@@ -127,15 +129,9 @@ pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(
         if rows.is_empty() {
             continue;
         }
-        let known: Vec<(i64, Option<String>)> = message::Entity::find()
-            .select_only()
-            .columns([message::Column::Id, message::Column::Wamid])
-            .filter(message::Column::Wamid.is_in(part))
-            .into_tuple()
-            .all(scope.tx)
-            .await?;
+        let known = messages_by_wamid(scope, part).await?;
         for row in rows {
-            let Some(message) = known.iter().find(|(_, wamid)| *wamid == row.wamid).map(|(id, _)| *id) else {
+            let Some(message) = row.wamid.as_ref().and_then(|wamid| known.get(wamid)).copied() else {
                 continue;
             };
             done.push(row.id);
@@ -148,76 +144,95 @@ pub(crate) async fn unpark(scope: &mut Scope<'_>, wamids: &[String]) -> Result<(
         }
     }
     let settle = "update webhook set state = 'done', reason = null where id in ({ids})";
+    scope.after.parked_delta -= i64::try_from(done.len()).unwrap_or(0);
     bulk::with_ids(scope.tx, settle, &[], &done).await?;
     apply(scope, &changes).await.map(drop)
 }
 
-/// What of a message a change may touch, and where it counts.
-#[derive(FromQueryResult)]
+/// What of a stored message decides what a change does to it, and where it counts.
 struct Delivery {
     id: i64,
     phone_number_id: String,
     status: i16,
-    wamid: Option<String>,
+    error_code: Option<i64>,
     created_at: Millis,
-    accepted_at: Option<Millis>,
     sent_at: Option<Millis>,
     delivered_at: Option<Millis>,
     read_at: Option<Millis>,
     failed_at: Option<Millis>,
-    error_code: Option<i64>,
-    error: Option<String>,
-    pricing: Option<String>,
+    /// Whether Meta's id of it is not known.
+    is_nameless: bool,
+}
+
+impl Delivery {
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.try_get_by_index(0)?,
+            phone_number_id: row.try_get_by_index(1)?,
+            status: row.try_get_by_index(2)?,
+            error_code: row.try_get_by_index(3)?,
+            created_at: row.try_get_by_index(4)?,
+            sent_at: row.try_get_by_index(5)?,
+            delivered_at: row.try_get_by_index(6)?,
+            read_at: row.try_get_by_index(7)?,
+            failed_at: row.try_get_by_index(8)?,
+            is_nameless: row.try_get_by_index::<i32>(9)? == 1,
+        })
+    }
+
+    /// Whether it is not known to have come so far, even where it has come further. That Meta took it is known of everything
+    /// that has.
+    fn has_not_been(&self, status: Status) -> bool {
+        match status {
+            Status::Sent => self.sent_at.is_none(),
+            Status::Delivered => self.delivered_at.is_none(),
+            Status::Read | Status::Played => self.read_at.is_none(),
+            Status::GivenUp | Status::Failed => self.failed_at.is_none(),
+            Status::Received | Status::Queued | Status::Ambiguous | Status::Accepted => false,
+        }
+    }
+}
+
+/// That a message has come so far, for those who listen.
+fn news(message: i64, status: Status, at: Millis) -> notice::News {
+    notice::News::Status(MessageId(message), status, at)
 }
 
 /// What came of applying changes.
 #[derive(Default)]
 pub(crate) struct Applied {
     /// The Meta ids of those whose message does not exist.
-    unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
+    /// The messages that Meta was not known to have: nothing else can still be in the queue.
+    pub(crate) open: HashSet<i64>,
     /// The Meta ids that were not known before.
     revealed: Vec<String>,
 }
 
-/// Applies changes.
+/// Applies changes. What is stored of a message is merged with them by the statement that writes them, so that only what
+/// decides more than a time is read first.
 pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<Applied, DbErr> {
-    let mut applied = Applied::default();
     let mut by_message: BTreeMap<i64, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         by_message.entry(change.message).or_default().push(change);
     }
+    take_accepted(scope, &mut by_message).await?;
     let ids: Vec<i64> = by_message.keys().copied().collect();
+    let mut applied = Applied::default();
     let mut rows = Vec::with_capacity(ids.len());
-    for part in bulk::parts(&ids) {
-        let stored: Vec<Delivery> = message::Entity::find()
-            .select_only()
-            .columns([
-                message::Column::Id,
-                message::Column::PhoneNumberId,
-                message::Column::Status,
-                message::Column::Wamid,
-                message::Column::CreatedAt,
-                message::Column::AcceptedAt,
-                message::Column::SentAt,
-                message::Column::DeliveredAt,
-                message::Column::ReadAt,
-                message::Column::FailedAt,
-                message::Column::ErrorCode,
-                message::Column::Error,
-                message::Column::Pricing,
-            ])
-            .filter(message::Column::Id.is_in(part.iter().copied()))
-            .filter(message::Column::Direction.eq("out"))
-            .into_model()
-            .all(scope.tx)
-            .await?;
-        for delivery in stored {
-            if let Some(changes) = by_message.remove(&delivery.id) {
-                if delivery.wamid.is_none() {
-                    applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
-                }
-                rows.push(merged(scope, delivery, &changes));
+    let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at, \
+               case when wamid is null then 1 else 0 end from message \
+               where direction = 'out' and id in ({ids})";
+    for row in bulk::returning_ids(scope.tx, sql, &ids).await? {
+        let stored = Delivery::read(&row)?;
+        if let Some(changes) = by_message.remove(&stored.id) {
+            if stored.is_nameless {
+                applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
             }
+            if of_rank(stored.status) < Status::Accepted {
+                applied.open.insert(stored.id);
+            }
+            rows.push(merged(scope, &stored, &changes));
         }
     }
     let columns = [
@@ -233,63 +248,122 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
         "error",
         "pricing",
     ];
-    let set = "update message set status = v.status, wamid = v.wamid, accepted_at = v.accepted_at, \
-               sent_at = v.sent_at, delivered_at = v.delivered_at, read_at = v.read_at, failed_at = v.failed_at, \
-               error_code = v.error_code, error = v.error, pricing = v.pricing from v where message.id = v.id";
-    bulk::with_values(scope.tx, &columns, rows, set).await?;
+    let times = ["accepted_at", "sent_at", "delivered_at", "read_at", "failed_at"].map(earlier).join(", ");
+    let set = format!(
+        "update message set status = v.status, wamid = coalesce(message.wamid, v.wamid), {times}, \
+         error_code = coalesce(v.error_code, message.error_code), error = coalesce(v.error, message.error), \
+         pricing = coalesce(message.pricing, v.pricing) from v where message.id = v.id"
+    );
+    bulk::with_values(scope.tx, &columns, rows, &set).await?;
     applied.unknown = by_message.into_values().flatten().filter_map(|change| change.wamid.clone()).collect();
     Ok(applied)
 }
 
-fn merged(scope: &mut Scope<'_>, mut message: Delivery, changes: &[&Change]) -> Vec<Value> {
-    let before = of_rank(message.status);
+/// Sets a time to the earlier of that which is stored and that which is told, where there are both.
+fn earlier(column: &str) -> String {
+    format!(
+        "{column} = case when message.{column} <= v.{column} then message.{column} \
+         else coalesce(v.{column}, message.{column}) end"
+    )
+}
+
+/// Applies the one change that nearly every message begins with, and takes it out of `changes`: Meta has just taken the
+/// message, and nothing else is known of it yet, so that it need not be read first.
+async fn take_accepted(
+    scope: &mut Scope<'_>,
+    changes: &mut BTreeMap<i64, Vec<&Change>>,
+) -> Result<(), DbErr> {
+    let fresh = |changes: &Vec<&Change>| match changes.as_slice() {
+        [change]
+            if change.status == Status::Accepted && change.error.is_none() && change.pricing.is_none() =>
+        {
+            let wamid = change.wamid.clone()?;
+            Some(vec![change.message.into(), wamid.into(), change.at.into()])
+        }
+        _ => None,
+    };
+    let rows: Vec<Vec<Value>> = changes.values().filter_map(fresh).collect();
+    let (queued, accepted) = (rank(Status::Queued), rank(Status::Accepted));
+    let set = format!(
+        "update message set status = {accepted}, wamid = v.wamid, accepted_at = v.at from v where message.id = v.id \
+         and message.direction = 'out' and message.status = {queued} and message.wamid is null \
+         and message.accepted_at is null returning message.id, message.created_at, message.phone_number_id"
+    );
+    for row in bulk::returning_values(scope.tx, &["id", "wamid", "at"], rows, &set).await? {
+        let (id, created_at, number): (i64, Millis, String) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let taken = changes.remove(&id).into_iter().flatten();
+        scope.news.extend(taken.map(|change| news(id, change.status, change.at)));
+        count(scope, created_at, &number, Status::Queued, Status::Accepted);
+    }
+    Ok(())
+}
+
+/// Counts a message that was stored at `created_at` under another status than before.
+fn count(scope: &mut Scope<'_>, created_at: Millis, number: &str, before: Status, now: Status) {
+    for (status, by) in [(before, -1), (now, 1)] {
+        scope.tally.add_of(created_at, number, &format!("status:{}", status.as_str()), by);
+    }
+}
+
+/// What `changes` come to, as a row for the statement that merges it with what is stored; what they do not tell is null.
+fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<Value> {
+    let before = of_rank(stored.status);
     let mut status = before;
     let mut meta_failed = before == Status::Failed;
+    let mut has_error = stored.error_code.is_some();
+    let mut error = None;
+    let [mut accepted, mut sent, mut delivered, mut read, mut failed] = [None; 5];
+    let mut told: Vec<(Status, Millis)> = Vec::new();
     for change in changes {
+        let is_later = status.merge(change.status) != status;
         status = status.merge(change.status);
-        message.wamid = message.wamid.or_else(|| change.wamid.clone());
         let first_time = match change.status {
-            Status::Accepted => &mut message.accepted_at,
-            Status::Sent => &mut message.sent_at,
-            Status::Delivered => &mut message.delivered_at,
-            Status::Read | Status::Played => &mut message.read_at,
-            Status::GivenUp | Status::Failed => &mut message.failed_at,
-            Status::Received | Status::Queued | Status::Ambiguous => continue,
+            Status::Accepted => &mut accepted,
+            Status::Sent => &mut sent,
+            Status::Delivered => &mut delivered,
+            Status::Read | Status::Played => &mut read,
+            Status::GivenUp | Status::Failed => &mut failed,
+            Status::Received | Status::Queued | Status::Ambiguous => {
+                told.extend(is_later.then_some((change.status, change.at)));
+                continue;
+            }
         };
-        *first_time = Some(first_time.map_or(change.at, |time| time.min(change.at)));
-        message.pricing = message.pricing.or_else(|| change.pricing.clone());
+        // One that comes late is told too, but none twice.
+        if is_later || (first_time.is_none() && stored.has_not_been(change.status)) {
+            told.push((change.status, change.at));
+        }
+        *first_time = Some(first_time.map_or(change.at, |time: Millis| time.min(change.at)));
         // What Meta tells replaces what we made of it ourselves, whichever comes first.
         let told_by_meta = meta_failed;
         meta_failed |= change.status == Status::Failed;
         if let Some(failure) = &change.error
-            && (message.error.is_none() || (!told_by_meta && meta_failed))
+            && (!has_error || (!told_by_meta && meta_failed))
         {
-            message.error_code = Some(failure.code);
-            message.error = serde_json::to_string(failure).ok();
+            has_error = true;
+            error = Some(failure);
         }
     }
     if matches!(status, Status::Accepted | Status::Sent | Status::Delivered | Status::Read | Status::Played) {
         // Meta has it by now, though it may tell so before our own request is answered.
-        message.accepted_at = message.accepted_at.or(Some(scope.now));
+        accepted.get_or_insert(scope.now);
     }
+    scope.news.extend(told.into_iter().map(|(status, at)| news(stored.id, status, at)));
     if status != before {
-        for (status, by) in [(before, -1), (status, 1)] {
-            let name = format!("status:{}", status.as_str());
-            scope.tally.add_of(message.created_at, &message.phone_number_id, &name, by);
-        }
+        count(scope, stored.created_at, &stored.phone_number_id, before, status);
     }
     vec![
-        message.id.into(),
+        stored.id.into(),
         rank(status).into(),
-        message.wamid.into(),
-        message.accepted_at.into(),
-        message.sent_at.into(),
-        message.delivered_at.into(),
-        message.read_at.into(),
-        message.failed_at.into(),
-        message.error_code.into(),
-        message.error.into(),
-        message.pricing.into(),
+        changes.iter().find_map(|change| change.wamid.clone()).into(),
+        accepted.into(),
+        sent.into(),
+        delivered.into(),
+        read.into(),
+        failed.into(),
+        error.map(|failure| failure.code).into(),
+        error.and_then(|failure| serde_json::to_string(failure).ok()).into(),
+        changes.iter().find_map(|change| change.pricing.clone()).into(),
     ]
 }
 

@@ -10,7 +10,7 @@ use crate::domain::ids::TemplateId;
 use crate::domain::template::{Category, Change, News, Status, Template};
 use crate::store::batch::{Reply, Scope};
 use crate::store::entity::template::{ActiveModel, Column, Entity, Model};
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{Error, Hint, Store, bulk, text};
 
 /// A template, as stored.

@@ -2,11 +2,12 @@
 //! business writes, in the transaction of the batch. A turn that may not be committed refuses the whole batch, whose jobs
 //! are then tried one by one: alone, the refusal is its answer.
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Set, Statement, Value};
 
 use crate::domain::delivery::Status;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::leaving::{Leaving, Passage};
+use crate::domain::notice::News;
 use crate::domain::window::needs_window;
 use crate::store::batch::{Abort, Reply, Scope};
 use crate::store::entity::{message, queue};
@@ -34,6 +35,8 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
         if let Some(change) = turn.consent {
             consent::change(scope, turn.session.contact, change, Some(turn.session.conversation)).await?;
         }
+        let conversation = turn.session.conversation;
+        scope.news.extend(turn.changes.iter().map(|change| News::Conversation(conversation, *change)));
         for (state, option) in &turn.chosen {
             scope.tally.add(&turn.session.phone_number_id, &format!("chosen:{state}:{option}"), 1);
         }
@@ -128,7 +131,7 @@ async fn save_timers(scope: &Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
     bulk::with_ids(scope.tx, "delete from timer where conversation_id in ({ids})", &[], &cleared).await?;
     let columns = ["conversation_id", "shard", "generation", "due_at"];
     let replace = "on conflict (conversation_id) do update set generation = excluded.generation, due_at = excluded.due_at";
-    bulk::insert(scope.tx, "timer", &columns, set, replace).await
+    bulk::insert(scope.tx, "timer", &columns, set, replace).await.map(drop)
 }
 
 async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), DbErr> {
@@ -150,6 +153,7 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             let position = scope.ids.next();
             messages.push(message_row(scope, turn, outgoing, position));
             rows.push(queue_row(scope, turn, outgoing, position, state));
+            scope.news.push(News::Message(outgoing.id));
             outbound.push(Outbound {
                 id: outgoing.id,
                 position,
@@ -172,12 +176,8 @@ async fn queue_messages(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Db
             scope.tally.add(number, "status:queued", 1);
         }
     }
-    for part in bulk::parts(&messages) {
-        message::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
-    for part in bulk::parts(&rows) {
-        queue::Entity::insert_many(part.iter().cloned()).exec_without_returning(scope.tx).await?;
-    }
+    bulk::insert_models(scope.tx, messages, "").await?;
+    bulk::insert_models(scope.tx, rows, "").await?;
     if !outbound.is_empty() {
         scope.after.said = true;
         scope.after.hints.push(Hint::Queued(outbound));
@@ -237,6 +237,7 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing, position: i6
         failed_at: Set(None),
         resend_of: Set(outgoing.resend_of.map(|id| id.0)),
         resent_as: Set(None),
+        media_id: Set(outgoing.message.file().map(|file| file.0)),
         position: Set(position),
     }
 }

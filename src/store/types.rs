@@ -12,6 +12,7 @@ use crate::domain::delivery::{Failure, Refusal, StatusUpdate};
 use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
 use crate::domain::inbound::InboundMessage;
+use crate::domain::notice;
 use crate::domain::outbound::{Message, Priority};
 use crate::domain::template::News;
 use crate::domain::window::Outside;
@@ -128,6 +129,8 @@ pub enum Hint {
         /// Whether the list has to be read.
         look: bool,
     },
+    /// The person in these conversations is no more: whoever has one of them in memory forgets it.
+    Erased(Vec<ConversationId>),
     /// What waits to leave goes by another lane, or to another address.
     Redirected(Vec<Redirected>),
     /// So many messages of people came in at each of these numbers of ours.
@@ -217,6 +220,8 @@ pub struct Turn {
     pub chosen: Vec<(String, String)>,
     /// The person opted out or in.
     pub consent: Option<Change>,
+    /// How the conversation changed, for those who listen.
+    pub changes: Vec<notice::Change>,
 }
 
 /// A message that a turn says.

@@ -4,7 +4,7 @@ use crate::clock::Millis;
 use crate::domain::consent::Change;
 use crate::domain::ids::{ContactId, EventId, MessageId};
 use crate::store::batch::Reply;
-use crate::store::writer::Request;
+use crate::store::request::Request;
 use crate::store::{
     Accepted, Claim, Error, Incoming, KnownFlow, Reservation, Settle, Store, Turn, TurnReply,
 };
@@ -110,7 +110,7 @@ impl Store {
         self.changed(Request::DiscardEvent(event)).await
     }
 
-    async fn changed(&self, request: Request) -> Result<bool, Error> {
+    pub(super) async fn changed(&self, request: Request) -> Result<bool, Error> {
         match self.ask(request).await? {
             Reply::Changed(changed) => Ok(changed),
             _ => Err(Error::Closed),

@@ -1,9 +1,9 @@
-//! The one writer: group commit without a timer.
+//! The one writer: group commit.
 //!
-//! It takes whatever jobs have accumulated, applies them in one transaction with multi-row statements, commits, and only
-//! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
-//! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
-//! a commit only.
+//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one
+//! transaction with multi-row statements, commits, and only then answers the waiters and lets the hints out. If a batch
+//! fails, each of its jobs is tried alone, so one bad row cannot take its neighbours down. What the writer remembers between
+//! batches (ids of people, open lanes) changes after a commit only.
 //!
 //! Where a commit is not answered, nobody can know whether it happened. What would have followed from it is put aside, and
 //! before anything else is written the writer looks whether the batch is there: then it follows late, and in its place.
@@ -14,94 +14,36 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::clock::{Clock, Ids, Millis};
-use crate::domain::consent::Change;
-use crate::domain::ids::{ContactId, EventId, MessageId};
-use crate::store::audit;
+use crate::clock::{Clock, Ids, Millis, SECOND};
+use crate::domain::notice::{Alarm, News};
+use crate::store::apply::apply;
 use crate::store::batch::{Abort, Aftermath, Note, Reply, Scope};
 use crate::store::counters::{self, Tally};
 use crate::store::directory::Directory;
-use crate::store::keys::{self, KeyWrite};
-use crate::store::media::MediaWrite;
+use crate::store::privacy::{scrub, tombstone};
+use crate::store::request::{Job, Request};
 use crate::store::stage::{Moment, Stage};
-use crate::store::template::TemplateList;
-use crate::store::{
-    Claim, Deed, Error, Gauge, Hint, Incoming, KnownFlow, Reservation, Settings, Settle, SqlWrite,
-    TokenPause, Turn, TurnReply, WRITE_PROBE,
-};
-use crate::store::{
-    accept, connect, consent, gate, media, pauses, queue, recovery, search, sql, template, turn,
-};
+use crate::store::{Error, Gauge, Hint, Settings, WRITE_PROBE, connect, recovery, sql};
 use crate::telemetry::Metrics;
 
-/// Something to write.
-pub(crate) enum Request {
-    /// Keep these events.
-    Accept(Vec<Incoming>, #[expect(dead_code, reason = "held until the job is answered")] Reservation),
-    /// Commit this turn.
-    Turn(Box<Turn>),
-    /// This message wants to be posted.
-    Claim(MessageId),
-    /// What became of this attempt.
-    Settle(Box<Settle>),
-    /// These messages are not wanted any more.
-    Discard(Vec<MessageId>),
-    /// What a person wants to be sent.
-    Consent(ContactId, Change),
-    /// A turn for this event is about to be tried again; answers how often that was so.
-    Attempt(EventId),
-    /// This event is put aside, for this reason.
-    Quarantine(EventId, String),
-    DiscardEvent(EventId),
-    /// This event is taken up again.
-    Retry(EventId),
-    /// The next number of this sequence.
-    Number(String),
-    /// Remember this flow.
-    Flow(KnownFlow),
-    /// A number's token was refused, or is taken again.
-    TokenPause(TokenPause),
-    /// What was in flight when the program ended is ambiguous until this moment.
-    Orphans(Millis),
-    /// Run these writes to the business's tables.
-    Writes(Vec<SqlWrite>),
-    /// Something about files.
-    Media(MediaWrite),
-    /// Keep the words of messages that came since the last time.
-    Follow,
-    /// What Meta's list of templates says.
-    Templates(TemplateList),
-    /// Something about API keys.
-    Key(KeyWrite),
-    /// What somebody did, of which nothing else is written.
-    Note(audit::Note),
-    /// Count the open events afresh.
-    Recount,
-}
-
-/// A request, and who waits for what it comes to.
-pub(crate) struct Job {
-    pub(crate) request: Request,
-    /// Who wants it, where that is to be noted.
-    pub(crate) on_behalf: Option<Arc<Deed>>,
-    pub(crate) answer: oneshot::Sender<Result<Reply, Error>>,
-}
-
-impl Job {
-    /// A waiter that has gone away does not need its answer.
-    fn answer(self, reply: Result<Reply, Error>) {
-        let _ = self.answer.send(reply);
-    }
-}
+/// How long the database has to take no writes before that is news.
+const FAILING_TOLD_AFTER: Millis = SECOND;
+/// Jobs in a commit from which on the next one waits for more: what each commit costs by itself is then worth sharing. One
+/// that is alone never waits.
+const SHARED_BY_MANY: usize = 8;
+/// How long it waits.
+const GATHER: Duration = Duration::from_millis(1);
 
 impl Abort {
     fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
         match self {
             Self::Refused(reply) => Ok(reply),
             Self::Database(error) | Self::Away(error) => {
-                gauge.failing.store(true, Ordering::Relaxed);
+                if !gauge.failing.swap(true, Ordering::Relaxed) {
+                    gauge.told.send_modify(|turn| *turn += 1);
+                }
                 tracing::warn!(%error, "a write failed");
                 Err(Error::Database(error))
             }
@@ -125,7 +67,13 @@ pub(crate) struct Writer {
     open_lanes: HashMap<i64, i64>,
     /// Conversations for which messages may be held.
     held: HashSet<i64>,
+    /// Statuses that wait for their message, or more.
+    parked: i64,
     window_margin: Duration,
+    /// Since when the database takes no writes.
+    failing_since: Option<Millis>,
+    erased: tombstone::Memory,
+    scrub_max: u64,
     /// Batches that are known to be committed, once they were counted.
     batches: Option<i64>,
     /// What follows from a batch of which nobody knows whether it is committed.
@@ -135,7 +83,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(
-        db: DatabaseConnection,
+        (db, erased): (DatabaseConnection, tombstone::Memory),
         settings: &Settings,
         clock: Clock,
         ids: Ids,
@@ -154,7 +102,11 @@ impl Writer {
             directory: Directory::new(settings.directory_cache),
             open_lanes: HashMap::new(),
             held: HashSet::new(),
+            parked: 0,
             window_margin: settings.window_margin,
+            failing_since: None,
+            erased,
+            scrub_max: settings.scrub_max_bytes,
             batches: None,
             doubtful: None,
             stage: Stage::default(),
@@ -183,7 +135,12 @@ impl Writer {
                 tracing::error!(%error, "cannot read what is held; it is held until the next start")
             }
         }
+        self.parked = self.stage.work(recovery::count_parked(&self.db)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot count the parked statuses; they are looked for at each settle");
+            i64::from(u32::MAX)
+        });
         let mut jobs = Vec::with_capacity(self.batch_max);
+        let mut shared_by = 0;
         loop {
             let taken = tokio::select! {
                 biased;
@@ -192,9 +149,28 @@ impl Writer {
             };
             match taken {
                 Some(0) => return,
-                Some(_) => self.write(&mut jobs).await,
+                Some(_) => {
+                    if shared_by >= SHARED_BY_MANY {
+                        self.gather(&mut waiting, &mut jobs).await;
+                    }
+                    shared_by = jobs.len();
+                    self.write(&mut jobs).await;
+                }
                 None => self.probe().await,
             }
+        }
+    }
+
+    /// Waits a moment for more jobs to share the next commit.
+    async fn gather(&self, waiting: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
+        if jobs.len() >= self.batch_max || !self.clock.runs() {
+            return;
+        }
+        tokio::time::sleep(GATHER).await;
+        while jobs.len() < self.batch_max
+            && let Ok(job) = waiting.try_recv()
+        {
+            jobs.push(job);
         }
     }
 
@@ -206,6 +182,10 @@ impl Writer {
             && self.stage.work(sql::next_number(&self.db, WRITE_PROBE)).await.is_ok();
         if is_writing {
             self.writes_again();
+            // That it does is told by a commit, and there may be no other for a while.
+            if self.recovered().is_some() && self.commit(&[]).await.is_err() {
+                tracing::warn!("the database takes writes again, and has refused the next one");
+            }
         } else {
             self.stage.work(connect::renew(&self.db)).await;
         }
@@ -217,11 +197,23 @@ impl Writer {
     }
 
     async fn write(&mut self, jobs: &mut Vec<Job>) {
+        // That is done outside of any transaction, after what was asked for before it.
+        let scrubs: Vec<Job> = jobs.extract_if(.., |job| matches!(job.request, Request::Scrub)).collect();
+        if !jobs.is_empty() {
+            self.write_all(jobs).await;
+        }
+        for job in scrubs {
+            let scrubbed = scrub::files(&self.db, self.scrub_max).await;
+            job.answer(scrubbed.map(Reply::Scrubbed).map_err(Error::Database));
+        }
+    }
+
+    async fn write_all(&mut self, jobs: &mut Vec<Job>) {
         match self.commit(jobs).await {
             Ok(replies) => jobs.drain(..).zip(replies).for_each(|(job, reply)| job.answer(Ok(reply))),
             Err(Abort::Away(error)) => self.turn_away(jobs.drain(..), &error),
             Err(abort) if jobs.len() == 1 => {
-                let result = abort.into_result(&self.gauge);
+                let result = self.failed(abort);
                 jobs.drain(..).next().into_iter().zip([result]).for_each(|(job, result)| job.answer(result));
             }
             Err(_) => {
@@ -232,19 +224,35 @@ impl Writer {
                         Err(Abort::Away(error)) => {
                             return self.turn_away(std::iter::once(job).chain(alone), &error);
                         }
-                        Err(abort) => job.answer(abort.into_result(&self.gauge)),
+                        Err(abort) => job.answer(self.failed(abort)),
                     }
                 }
             }
         }
     }
 
+    fn failed(&mut self, abort: Abort) -> Result<Reply, Error> {
+        let result = abort.into_result(&self.gauge);
+        if result.is_err() {
+            self.failing_since.get_or_insert(self.clock.now());
+        }
+        result
+    }
+
+    /// What is to be told of the database, if this commit goes through. A single job that it refused is no news.
+    fn recovered(&self) -> Option<News> {
+        let since = self.failing_since.filter(|since| self.clock.now() - since >= FAILING_TOLD_AFTER)?;
+        Some(News::Alarm(Alarm::DatabaseRecovered(since)))
+    }
+
     /// Nothing can be written: nobody waits for it, here or on the way here, until a [probe](Writer::probe) goes through.
-    fn turn_away(&self, jobs: impl Iterator<Item = Job>, error: &DbErr) {
+    fn turn_away(&mut self, jobs: impl Iterator<Item = Job>, error: &DbErr) {
         tracing::error!(%error, "the database does not begin a transaction");
-        self.gauge.failing.store(true, Ordering::Relaxed);
         self.gauge.away.store(true, Ordering::Relaxed);
-        jobs.for_each(|job| job.answer(Err(Error::Database(error.clone()))));
+        for job in jobs {
+            let result = self.failed(Abort::Away(error.clone()));
+            job.answer(result);
+        }
     }
 
     /// Applies `jobs` in one transaction and, once it is committed, lets out what follows from it.
@@ -262,6 +270,7 @@ impl Writer {
         let begun = self.stage.work(self.db.begin_with_options(options)).await;
         let tx = begun.map_err(Abort::Away)?;
         let now = self.clock.now();
+        let news = self.recovered().into_iter().collect();
         let mut scope = Scope {
             tx: &tx,
             now,
@@ -270,10 +279,13 @@ impl Writer {
             open_lanes: &self.open_lanes,
             held: &self.held,
             window_margin: self.window_margin,
+            erased: &self.erased,
             claim_at_once: self.gauge.claim_at_once.load(Ordering::Relaxed),
+            parked: self.parked,
             is_fenced: self.stage.is_fenced(),
             after: Aftermath::default(),
             tally: Tally::at(now),
+            news,
         };
         let applying = Box::pin(async {
             let replies = apply(&mut scope, jobs).await?;
@@ -299,6 +311,7 @@ impl Writer {
                 };
                 self.committed(after, told).await?;
                 self.writes_again();
+                self.failing_since = None;
                 self.metrics.batch(jobs.len(), seconds(self.clock.now() - began_at));
                 Ok(replies)
             }
@@ -343,6 +356,7 @@ impl Writer {
 
     fn conclude(&mut self, after: Aftermath) {
         self.directory.learn(after.learnt);
+        self.parked += after.parked_delta;
         for (from, to) in after.merged_lanes {
             if let Some(open) = self.open_lanes.remove(&from) {
                 *self.open_lanes.entry(to).or_default() += open;
@@ -363,6 +377,14 @@ impl Writer {
             self.held.remove(&conversation);
         }
         self.held.extend(after.held);
+        if after.told {
+            self.gauge.told.send_modify(|turn| *turn += 1);
+        }
+        if after.again {
+            self.gauge.again.send_modify(|turn| *turn += 1);
+        }
+        self.erased.until = self.erased.until.max(after.buried_until);
+        self.erased.marked |= after.marked;
         if after.said {
             self.gauge.unfollowed.store(true, Ordering::Relaxed);
         }
@@ -389,97 +411,7 @@ impl Writer {
     }
 }
 
-/// Applies all jobs of a batch, kind by kind. Accepting comes first and settling last, so that within a batch causes
-/// come before effects.
-async fn apply(scope: &mut Scope<'_>, jobs: &[Job]) -> Result<Vec<Reply>, Abort> {
-    let mut replies: Vec<Reply> = jobs.iter().map(|_| Reply::Unit).collect();
-
-    let accepts: Vec<usize> = indices(jobs, |request| matches!(request, Request::Accept(..)));
-    if !accepts.is_empty() {
-        let lists: Vec<&[Incoming]> = jobs.iter().filter_map(|job| job.request.incoming()).collect();
-        for (i, accepted) in accepts.iter().zip(accept::apply(scope, &lists).await?) {
-            replies[*i] = Reply::Accepted(accepted);
-        }
-    }
-
-    let turns: Vec<&Turn> = jobs.iter().filter_map(|job| job.request.turn()).collect();
-    if !turns.is_empty() {
-        turn::apply(scope, &turns).await?;
-        for i in indices(jobs, |request| matches!(request, Request::Turn(_))) {
-            replies[i] = Reply::Turn(TurnReply::Committed);
-        }
-    }
-
-    let settles: Vec<&Settle> = jobs.iter().filter_map(|job| job.request.settle()).collect();
-    queue::settle(scope, &settles).await?;
-    let claims: Vec<i64> = jobs.iter().filter_map(|job| job.request.claim()).map(|id| id.0).collect();
-    let mut claimed = gate::claim(scope, &claims).await?;
-    for (job, reply) in jobs.iter().zip(&mut replies) {
-        if let Some(id) = job.request.claim() {
-            *reply = Reply::Claimed(claimed.remove(&id.0).unwrap_or(Claim::Gone));
-        }
-    }
-
-    for (job, reply) in jobs.iter().zip(&mut replies) {
-        match &job.request {
-            Request::Accept(..) | Request::Turn(_) | Request::Settle(_) | Request::Claim(_) => {}
-            Request::Discard(messages) => {
-                let messages: Vec<i64> = messages.iter().map(|id| id.0).collect();
-                *reply = Reply::Discarded(queue::discard(scope, &messages).await?);
-            }
-            Request::Consent(contact, change) => {
-                *reply = Reply::Changed(consent::change(scope, *contact, *change, None).await?);
-            }
-            Request::Attempt(event) => *reply = Reply::Attempts(recovery::attempt(scope, *event).await?),
-            Request::Quarantine(event, reason) => {
-                *reply = Reply::Changed(recovery::quarantine(scope, *event, reason).await?);
-            }
-            Request::DiscardEvent(event) => *reply = Reply::Changed(recovery::discard(scope, *event).await?),
-            Request::Retry(event) => *reply = Reply::Changed(recovery::retry(scope, *event).await?),
-            Request::Number(name) => *reply = Reply::Number(sql::next_number(scope.tx, name).await?),
-            Request::Flow(flow) => recovery::keep_flow(scope, flow).await?,
-            Request::TokenPause(pause) => pauses::keep(scope, pause).await?,
-            Request::Orphans(until) => queue::orphans(scope, *until).await?,
-            Request::Writes(writes) => {
-                for write in writes {
-                    sql::write(scope.tx, write).await?;
-                }
-            }
-            Request::Media(write) => *reply = media::write(scope, write).await?,
-            Request::Follow => *reply = Reply::Changed(search::advance(scope).await?),
-            Request::Templates(list) => *reply = template::keep(scope, list).await?,
-            Request::Key(write) => *reply = keys::write(scope, write).await?,
-            Request::Note(_) => {}
-            Request::Recount => scope.after.open_counted = Some(recovery::count_open(scope).await?),
-        }
-    }
-    audit::write(scope, jobs, &replies).await?;
-    Ok(replies)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is exact in an f64")]
 fn seconds(span: Millis) -> f64 {
     span as f64 / 1_000.0
-}
-
-fn indices(jobs: &[Job], wanted: impl Fn(&Request) -> bool) -> Vec<usize> {
-    jobs.iter().enumerate().filter(|(_, job)| wanted(&job.request)).map(|(i, _)| i).collect()
-}
-
-impl Request {
-    fn incoming(&self) -> Option<&[Incoming]> {
-        if let Self::Accept(incoming, _) = self { Some(incoming) } else { None }
-    }
-
-    fn turn(&self) -> Option<&Turn> {
-        if let Self::Turn(turn) = self { Some(turn) } else { None }
-    }
-
-    fn settle(&self) -> Option<&Settle> {
-        if let Self::Settle(settle) = self { Some(settle) } else { None }
-    }
-
-    fn claim(&self) -> Option<MessageId> {
-        if let Self::Claim(id) = self { Some(*id) } else { None }
-    }
 }

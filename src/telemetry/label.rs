@@ -94,3 +94,17 @@ label! {
         Failed = "failed",
     }
 }
+
+label! {
+    /// How one attempt to tell an outlet ended.
+    DeliveryOutcome {
+        /// It took it.
+        Delivered = "delivered",
+        /// It did not; it is tried again.
+        Failed = "failed",
+        /// It did not until the deadline.
+        Dead = "dead",
+        /// There was nothing to tell any more: it was erased.
+        Erased = "erased",
+    }
+}

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::label::{FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
+use super::label::{DeliveryOutcome, FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
 use crate::clock::Millis;
 
 /// The content type of [`Metrics::encode`].
@@ -44,6 +44,12 @@ struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfNumber {
     number: String,
+}
+
+/// A system that is told what happens. There are as many as are configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutlet {
+    outlet: String,
 }
 
 /// A class of messages of a number of ours.
@@ -127,6 +133,10 @@ metrics! {
     statuses_parked: Counter = Counter::default(), "Statuses of messages that are not known yet";
     media_fetches: Family<One, Counter> = Family::default(), "Attempts to fetch a file that a person sent, by outcome";
     template_syncs: Family<One, Counter> = Family::default(), "Readings of Meta's list of templates, by outcome";
+    event_readers: Gauge = Gauge::default(), "Readers of the event stream";
+    event_readers_stalled: Counter = Counter::default(), "Readers of the event stream that took nothing and were let go";
+    deliveries: Family<One, Counter> = Family::default(), "Attempts to tell an outlet, by outcome";
+    outlet_backlog: Family<OfOutlet, Gauge> = Family::default(), "Deliveries that are taken over and not made, by outlet";
     http_requests: Family<Answer, Counter> = Family::default(), "HTTP requests answered, by route and status";
 }
 
@@ -144,6 +154,9 @@ impl All {
         }
         for outcome in SyncOutcome::ALL {
             drop(self.template_syncs.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for outcome in DeliveryOutcome::ALL {
+            drop(self.deliveries.get_or_create(&[("outcome", outcome.as_str())]));
         }
         for outcome in SendOutcome::ALL {
             drop(self.sends.get_or_create(&[("outcome", outcome.as_str())]));
@@ -303,6 +316,31 @@ impl Metrics {
         self.0.statuses_parked.inc();
     }
 
+    /// Somebody reads the event stream.
+    pub fn reader_came(&self) {
+        self.0.event_readers.inc();
+    }
+
+    /// Somebody does not read it any more.
+    pub fn reader_left(&self) {
+        self.0.event_readers.dec();
+    }
+
+    /// A reader took nothing for too long.
+    pub fn reader_stalled(&self) {
+        self.0.event_readers_stalled.inc();
+    }
+
+    /// An attempt to tell an outlet ended.
+    pub fn delivery(&self, outcome: DeliveryOutcome) {
+        self.0.deliveries.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    /// So many deliveries wait for this outlet.
+    pub fn outlet_backlog(&self, outlet: &str, count: usize) {
+        set(&self.0.outlet_backlog.get_or_create(&OfOutlet { outlet: outlet.to_owned() }), count);
+    }
+
     /// An HTTP request was answered. `route` is the pattern that matched (`/api/whatsapp/messages`), never the path.
     pub fn http_request(&self, route: &str, status: u16) {
         self.0.http_requests.get_or_create(&Answer { route: route.to_owned(), status }).inc();
@@ -348,6 +386,12 @@ mod tests {
         metrics.status("delivered");
         metrics.status_parked();
         metrics.templates_synced(SyncOutcome::Failed);
+        metrics.reader_came();
+        metrics.reader_came();
+        metrics.reader_left();
+        metrics.reader_stalled();
+        metrics.delivery(DeliveryOutcome::Dead);
+        metrics.outlet_backlog("crm", 3);
         metrics.http_request("/api/{\"odd\"}", 200);
         metrics
     }
@@ -389,6 +433,10 @@ mod tests {
             "switchboard_statuses_total{status=\"delivered\"} 1",
             "switchboard_statuses_parked_total 1",
             "switchboard_template_syncs_total{outcome=\"failed\"} 1",
+            "switchboard_event_readers 1",
+            "switchboard_event_readers_stalled_total 1",
+            "switchboard_deliveries_total{outcome=\"dead\"} 1",
+            "switchboard_outlet_backlog{outlet=\"crm\"} 3",
             "switchboard_http_requests_total{route=\"/api/{\\\"odd\\\"}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");

@@ -10,6 +10,6 @@ mod label;
 mod logging;
 mod metrics;
 
-pub use label::{FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
+pub use label::{DeliveryOutcome, FetchOutcome, Refusal, SendOutcome, SyncOutcome, TurnOutcome};
 pub use logging::{LogFormat, LoggingError, init_tracing, is_filter};
 pub use metrics::{CONTENT_TYPE, Metrics, NumberGauges};

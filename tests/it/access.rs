@@ -67,7 +67,7 @@ on_both!(every_endpoint_of_the_document_opens_to_its_scope_alone, |database| asy
             assert!(![401, 405, 500, 503].contains(&status), "{method} {path} with {held}: {status}");
         }
     }
-    assert_eq!(open, ["/api/whatsapp/health"]);
+    assert_eq!(open, ["/api/whatsapp/health", "/api/whatsapp/health/live", "/api/whatsapp/health/ready"]);
     app.stop().await;
 });
 

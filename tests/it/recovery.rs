@@ -62,6 +62,8 @@ async fn accept_without_app(database: &Database, messages: &[(&str, &str)]) {
         unfinished_max: 1_000,
         queued_max: 1_000,
         window_margin: Duration::from_secs(60),
+        hash_key: switchboard::store::HashKey::default(),
+        scrub_max_bytes: 0,
     };
     let (store, _hints) =
         Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new()).await.unwrap();

@@ -4,7 +4,8 @@
 //!
 //! What is checked is what the document promises: no 5xx, no status, type, header or shape that is not in it, a 401 without
 //! a key, a 405 for other methods, a refusal of what the schema forbids, and that what was removed is gone. Not checked is
-//! that whatever the schema allows is taken: ids may be nobody's, a window may be closed.
+//! that whatever the schema allows is taken: ids may be nobody's, a window may be closed. The event stream is left out: it
+//! does not end.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -43,6 +44,8 @@ fn no_answer_is_other_than_the_document_says() {
             .args(["run", &format!("{}/api/whatsapp/openapi.json", sandbox.app)])
             .args(["--header", &format!("Authorization: Bearer {}", sandbox.key)])
             .args(["--checks", "all"])
+            // An answer without an end is not for a tester that reads each to its end.
+            .args(["--exclude-path", "/api/whatsapp/events"])
             .args(["--exclude-checks", "positive_data_acceptance"])
             .args(["--max-examples", EXAMPLES, "--seed", "1", "--no-color"])
             .args(["--suppress-health-check", "all", "--continue-on-failure"])

@@ -18,7 +18,7 @@ use switchboard::meta::webhook::{Body, parse};
 use switchboard::sandbox::{Outcome, Rule, Times};
 use switchboard::store::read::Page;
 use switchboard::store::{
-    Hint, Incoming, IncomingBody, Settings, Store, StoredTemplate, TemplateFilter, TemplateList,
+    HashKey, Hint, Incoming, IncomingBody, Settings, Store, StoredTemplate, TemplateFilter, TemplateList,
 };
 use switchboard::telemetry::Metrics;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -64,6 +64,8 @@ impl House {
             unfinished_max: 1_000,
             queued_max: i64::MAX,
             window_margin: Duration::ZERO,
+            hash_key: HashKey::default(),
+            scrub_max_bytes: 0,
         };
         let ids = Ids::new(clock.clone());
         let (store, hints) = Store::open(&settings, clock.clone(), ids, Metrics::new()).await.unwrap();

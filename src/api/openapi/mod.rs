@@ -75,17 +75,20 @@ pub(super) async fn document(
 }
 
 /// What each group of endpoints is about; in this order.
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 18] = [
     ("send", "Messages to people."),
     ("messages", "What was said, in both directions, and how far it has come."),
     ("queue", "What waits to leave, is held, or has failed, and what a person can do about it."),
     ("contacts", "People, and what they want no more of."),
     ("conversations", "One of our numbers and one person; what an operator can ask of it."),
+    ("replay", "What another flow would have said."),
     ("media", "Files: what people sent, and what is to be sent."),
     ("numbers", "Our numbers: how they fare, and their tokens."),
     ("templates", "What Meta has approved, and what it wants filled in."),
     ("webhooks", "Accepted events of every kind, and what became of them."),
     ("stats", "Counts."),
+    ("events", "What happens, as it happens."),
+    ("deliveries", "What outlets, systems of your own, were told."),
     ("health", "How it goes."),
     ("metrics", "For Prometheus."),
     ("keys", "API keys."),
@@ -95,7 +98,7 @@ const TAGS: [(&str, &str); 15] = [
 
 const ABOUT: &str = "The REST API of a Switchboard.
 
-Every endpoint but `health` needs an API key, sent as `Authorization: Bearer …`. What a key may do are its scopes: `read`,
+Every endpoint but those of `health` needs an API key, sent as `Authorization: Bearer …`. What a key may do are its scopes: `read`,
 `send`, `operate`, and `admin`, which implies the others; each endpoint names the one that it needs.
 
 Times are RFC 3339 in UTC, ids opaque text. What is not known is `null`: every row of a list has the same fields. Unknown

@@ -8,7 +8,7 @@ use crate::domain::access::Scope;
 use crate::domain::contact::AliasKind;
 use crate::domain::delivery::Status;
 use crate::store::read::EVENT_STATES;
-use crate::store::{Actor, MediaState, Outcome, QueueState};
+use crate::store::{Actor, DeliveryState, ErasureState, MediaState, Outcome, QueueState};
 
 /// A type that stands for text in the document, and is nothing else.
 macro_rules! text {
@@ -65,10 +65,16 @@ text! {
     QueueStateText, "QueueState", one_of(QueueState::ALL.map(QueueState::as_str));
     /// What became of an event.
     EventStateText, "EventState", one_of(EVENT_STATES);
+    /// How far the erasing of a person has come.
+    ErasureStateText, "ErasureState", one_of(ErasureState::ALL.map(ErasureState::as_str));
     /// In which order a list is shown.
     OrderText, "Order", one_of(["asc", "desc"]);
     /// By what a range of statistics is divided.
     EveryText, "Every", one_of(["hour", "day", "total"]);
+    /// Something that an outlet is told.
+    DeliveryIdText, "DeliveryId", id("dlv_");
+    /// How far a delivery has come.
+    DeliveryStateText, "DeliveryState", one_of(DeliveryState::ALL.map(DeliveryState::as_str));
     /// Who does something.
     ActorText, "Actor", one_of(Actor::KINDS);
     /// What became of what somebody did.

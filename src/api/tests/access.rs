@@ -44,6 +44,7 @@ fn request_to(endpoint: &Endpoint) -> TestRequest {
     let path = endpoint.path.replace("{id}", "none");
     let request = TestRequest::default().method(endpoint.method.clone()).uri(&path);
     match endpoint.name {
+        "events.stream" => request.uri(&format!("{path}?follow=false")),
         "send.send" => request.set_json(json!({"to": PERSON, "type": "text", "body": "hi"})),
         "keys.create" => request.set_json(json!({"name": "n", "scopes": ["read"]})),
         _ => request,
@@ -61,7 +62,8 @@ async fn each_endpoint_opens_to_its_scope_and_to_admin_and_to_nothing_else() {
     for endpoint in openapi::build().0 {
         let bare = house.call(request_to(&endpoint)).await.status;
         let Some(wanted) = endpoint.scope else {
-            assert_eq!((endpoint.name, bare), ("health.health", 200));
+            assert!(endpoint.name.starts_with("health."), "{}", endpoint.name);
+            assert_eq!(bare, 200, "{}", endpoint.name);
             continue;
         };
         assert_eq!(bare, 401, "{}", endpoint.name);

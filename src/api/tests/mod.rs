@@ -22,11 +22,14 @@ use crate::domain::contact::Identity;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
+use crate::feed::{self, Feed};
 use crate::media;
 use crate::media::library::Library;
 use crate::media::vault::Vault;
+use crate::privacy::erase::Eraser;
+use crate::privacy::export::Exporter;
 use crate::store::{
-    Accepted, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
+    Accepted, HashKey, Incoming, IncomingBody, Outgoing, Settings, Store, TimerChange, Turn, TurnReply,
 };
 use crate::telemetry::Metrics;
 use crate::template::Book;
@@ -104,6 +107,8 @@ fn settings(folder: &TempDir) -> Settings {
         unfinished_max: 1_000,
         queued_max: 1_000,
         window_margin: Duration::from_secs(60),
+        hash_key: HashKey::default(),
+        scrub_max_bytes: 0,
     }
 }
 
@@ -117,11 +122,27 @@ fn limits() -> media::Limits {
     }
 }
 
+fn live() -> feed::Limits {
+    feed::Limits {
+        readers_max: 2,
+        buffer: 16,
+        heartbeat: Duration::from_secs(15),
+        stalled_after: Duration::from_secs(30),
+        kept_for: Duration::from_secs(3_600),
+        commits_max: 1_000,
+        log_kept_for: Duration::from_secs(3_600),
+    }
+}
+
 /// No limit: the clock of these tests stands still.
 const RATE: Rate = Rate { per_second: 0, burst: 0 };
 
 fn deps(store: Store) -> Deps {
+    let (vault, nothing) = (Vault::in_memory(), Arc::<[String]>::from([]));
     Deps {
+        feed: Feed::new(store.clone(), live()),
+        eraser: Eraser::new(store.clone(), vault.clone(), Arc::clone(&nothing)),
+        exporter: Exporter::new(store.clone(), vault.clone(), nothing),
         keys: ApiKeys::new(Secret::new(KEY).as_ref(), store.clone(), RATE),
         store,
         numbers: Arc::new([Number {
@@ -129,9 +150,13 @@ fn deps(store: Store) -> Deps {
             display: Some("+1 555 0100".into()),
         }]),
         templates: Book::default(),
-        library: Library { vault: Vault::in_memory(), limits: limits() },
+        library: Library { vault, limits: limits() },
         metrics: Metrics::new(),
         window_margin: Duration::from_secs(60),
+        replay: crate::replay::Settings {
+            words: crate::domain::consent::Words::built_in(),
+            turn_timeout: Duration::from_secs(5),
+        },
         health: Arc::new(Vec::new),
         set_token: Arc::new(|_, token| {
             let answer = match token.expose() {
@@ -234,6 +259,7 @@ impl House {
             writes: Vec::new(),
             chosen: vec![("main_menu".into(), "Orders".into())],
             consent: None,
+            changes: Vec::new(),
         };
         assert_eq!(self.store().commit_turn(turn).await.unwrap(), TurnReply::Committed);
         message_id

@@ -232,7 +232,7 @@ async fn health_needs_no_key_and_tells_of_a_paused_number() {
     assert_eq!(well.status, 200);
     let expected = json!({
         "status": "ok", "database": {"engine": "sqlite", "ok": true}, "unfinished_events": 0,
-        "oldest_unfinished_age_seconds": null, "quarantined_events": 0,
+        "oldest_unfinished_age_seconds": null, "oldest_unsent_reply_age_seconds": null, "quarantined_events": 0,
         "queue": {"by_state": {}, "oldest_age_seconds": null},
         "numbers": [{"phone_number_id": NUMBER, "display_phone_number": "+1 555 0100", "status": "ok", "reason": null,
                      "paused_since": null, "next_attempt_at": null, "waiting": 0,

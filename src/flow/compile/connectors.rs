@@ -1,6 +1,7 @@
-//! The `connectors` of a file: SQL that reads, SQL that writes, counters.
+//! The `connectors` of a file: SQL that reads, SQL that writes, counters. Services are in `services`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::sql::{Outline, outline};
 use super::{Compiler, Connectors, help};
@@ -14,15 +15,15 @@ use crate::flow::yaml::{Node, Span, Yaml};
 /// Rows of a query when the file does not say, and at most.
 const ROWS_DEFAULT: usize = 10;
 const ROWS_MAX: usize = 100;
-/// How long a query may take when the file does not say, at least and at most.
-const QUERY_TIMEOUT_DEFAULT: Millis = 2 * SECOND;
-const QUERY_TIMEOUT_MIN: Millis = 50;
-const QUERY_TIMEOUT_MAX: Millis = 10 * SECOND;
+/// How long a query or a service may take when the file does not say, at least and at most.
+const CALL_TIMEOUT_DEFAULT: Millis = 2 * SECOND;
+const CALL_TIMEOUT_MIN: Millis = 50;
+const CALL_TIMEOUT_MAX: Millis = 10 * SECOND;
 /// Digits of a number from a sequence when the file does not say, and at most.
 const DIGITS_DEFAULT: usize = 6;
 const DIGITS_MAX: usize = 18;
 
-const KINDS: [&str; 3] = ["query", "write", "sequence"];
+const KINDS: [&str; 4] = ["query", "write", "sequence", "http"];
 const QUERY_VERBS: [&str; 2] = ["select", "with"];
 const WRITE_VERBS: [&str; 3] = ["insert", "update", "delete"];
 
@@ -49,6 +50,7 @@ impl Compiler<'_> {
         let declared = match fields.first_of(&KINDS) {
             Some("query") => self.query(&mut fields),
             Some("write") => self.write(&mut fields),
+            Some("http") => self.http(&mut fields),
             Some(_) => self.sequence(&mut fields),
             None => {
                 fields.refuse_without(&KINDS, &mut self.report);
@@ -69,13 +71,18 @@ impl Compiler<'_> {
             Some(node) => fields::number(node, "rows", 1, ROWS_MAX, &mut self.report),
             None => Some(ROWS_DEFAULT),
         };
-        let timeout_ms = match timeout {
-            Some(node) => self.duration(node, "timeout", QUERY_TIMEOUT_MIN, QUERY_TIMEOUT_MAX),
-            None => Some(QUERY_TIMEOUT_DEFAULT),
-        };
+        let timeout = self.call_timeout(timeout);
         let (sql, params) = statement?;
-        let timeout = std::time::Duration::from_millis(timeout_ms?.unsigned_abs());
-        Some(Declared { connector: Connector::Query { sql, rows_max: rows_max?, timeout }, params })
+        Some(Declared { connector: Connector::Query { sql, rows_max: rows_max?, timeout: timeout? }, params })
+    }
+
+    /// How long a call may take.
+    pub(super) fn call_timeout(&mut self, node: Option<&Node>) -> Option<Duration> {
+        let ms = match node {
+            Some(node) => self.duration(node, "timeout", CALL_TIMEOUT_MIN, CALL_TIMEOUT_MAX)?,
+            None => CALL_TIMEOUT_DEFAULT,
+        };
+        Some(Duration::from_millis(ms.unsigned_abs()))
     }
 
     fn write(&mut self, fields: &mut Fields<'_>) -> Option<Declared> {
@@ -138,7 +145,7 @@ impl Compiler<'_> {
         Some((sql.trim().trim_end_matches(';').to_owned(), params?))
     }
 
-    fn params(&mut self, node: Option<&Node>) -> BTreeMap<String, (Span, Option<Expression>)> {
+    pub(super) fn params(&mut self, node: Option<&Node>) -> BTreeMap<String, (Span, Option<Expression>)> {
         let Some(node) = node else { return BTreeMap::new() };
         let Yaml::Map(entries) = &node.value else {
             let message = format!("`params` has to be a map of names and expressions, not {}", node.kind());

@@ -9,6 +9,8 @@ mod expect;
 mod graph;
 mod menus;
 mod messages;
+mod people;
+mod services;
 mod shapes;
 mod sql;
 mod states;
@@ -42,6 +44,9 @@ const NOT_UNDERSTOOD: &str = "Sorry, I did not understand.";
 /// (Meta, customer service windows, 2026).
 const TIMEOUT_MIN: Millis = SECOND;
 const TIMEOUT_MAX: Millis = 23 * HOUR;
+/// What takes a person out of a table, and what shows what is there of them.
+const ERASE_VERBS: [&str; 2] = ["delete", "update"];
+const EXPORT_VERBS: [&str; 2] = ["select", "with"];
 
 /// That the flow can go from one state to another, and where the file says so.
 struct Link {
@@ -117,6 +122,8 @@ impl Compiler<'_> {
         let opt_out = self.opt_out(&mut fields);
         let receipts = self.receipts(fields.take("read_receipts"));
         let connectors = fields.take("connectors").map(|node| self.connectors(node)).unwrap_or_default();
+        let on_erase = self.of_person(fields.take("on_erase"), "on_erase", &ERASE_VERBS);
+        let on_export = self.of_person(fields.take("on_export"), "on_export", &EXPORT_VERBS);
         let fallback_to = fallback.as_ref().map(|fallback| fallback.then.as_str());
         let states = fields.need("states", &mut self.report);
         fields.finish(&mut self.report);
@@ -139,6 +146,8 @@ impl Compiler<'_> {
             opt_out: opt_out?,
             receipts: receipts?,
             connectors: keep_some(connectors)?,
+            on_erase,
+            on_export,
             states: keep_some(states.into_iter().map(|(name, read)| (name, read.state)).collect())?,
             variables: self.variables.keys().cloned().collect(),
         })

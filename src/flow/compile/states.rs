@@ -199,7 +199,7 @@ impl Compiler<'_> {
         let first_node = fields.take("first");
         let first = first_node.map_or(Some(false), |node| fields::switch(node, "first", &mut self.report));
         if let Some(Some(Declared { connector, .. })) = declared {
-            let reads = matches!(connector, Connector::Query { .. });
+            let reads = matches!(connector, Connector::Query { .. } | Connector::Http(_));
             if let Some(node) = save_node.filter(|_| matches!(connector, Connector::Write { .. })) {
                 self.report.error(&node.at, format!("`{name}` writes: there is nothing to save"));
             }

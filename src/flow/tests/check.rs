@@ -328,3 +328,29 @@ fn calls_fit_their_connectors() {
     );
     assert_eq!(calls("{ end: A }", good), ["6: w: nothing calls the connector `w`"]);
 }
+
+#[test]
+fn statements_about_a_person_name_them_and_nothing_else() {
+    let told =
+        |key: &str, sql: &str| problems_of(&format!("{key}: {sql}\nstates: {{ main: {{ end: E }} }}\n"));
+    for (key, fine) in [
+        ("on_erase", "delete from t where p = :person"),
+        ("on_erase", "[\"update t set p = '' where p = :person\", delete from u where p = :person;]"),
+        ("on_export", "select * from t where p = :person"),
+    ] {
+        assert_eq!(told(key, fine), [""; 0], "{fine}");
+    }
+    for (key, wrong, words) in [
+        ("on_erase", "delete from t", "does not say whose rows it means"),
+        ("on_erase", "drop table t -- :person", "begins with `drop`"),
+        ("on_erase", "delete from t where p = :person or q = :me", "has no parameter `:me`"),
+        ("on_erase", "delete from t where p = :person; drop table t", "holds a second statement"),
+        ("on_export", "delete from t where p = :person", "begins with `delete`"),
+        ("on_export", "{ a: b }", "has to be a list"),
+    ] {
+        let told = told(key, wrong);
+        assert!(told.iter().any(|problem| problem.contains(words)), "{wrong}: {told:?}");
+    }
+    let factory = Flow::factory();
+    assert!(factory.on_erase().len() == 2 && factory.on_export().len() == 2);
+}

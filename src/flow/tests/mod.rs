@@ -4,6 +4,7 @@ mod check;
 mod factory;
 mod messages;
 mod rules;
+mod services;
 mod speech;
 mod walk;
 

@@ -7,6 +7,7 @@
 //! The token is in a header that is marked as sensitive, and in no error. There are no redirects: they would carry a
 //! message, and its token, to where nobody configured.
 
+mod look;
 mod media;
 mod settings;
 mod templates;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use super::failure::{self, Refused};
 use super::object::Object;
 use crate::config::Secret;
+pub use look::Sight;
 pub use media::{Download, MediaInfo, Trouble, Upload};
 pub use settings::{BadSetting, Settings};
 use settings::{bearer, graph_url, is_loopback, is_version};
@@ -164,9 +166,19 @@ impl Client {
 
     /// As [`Client::answer`], for an answer that may have `bytes_max` bytes.
     async fn answer_up_to(&self, request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Outcome> {
+        self.answer_whole(request, bytes_max).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the headers.
+    async fn answer_whole(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, HeaderMap), Outcome> {
         let mut response = self.exchange(request.header(AUTHORIZATION, self.token())).await?;
         let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let headers = std::mem::take(response.headers_mut());
+        let retry_after = retry_after(&headers);
         let answer = read(&mut response, bytes_max).await;
         let missing = |e: &reqwest::Error| format!("HTTP {status}, but the rest is missing: {}", chain(e));
         if status.is_success() {
@@ -175,7 +187,7 @@ impl Client {
                 Some(failure) => {
                     Err(Outcome::Refused(Refused { http_status: status.as_u16(), failure, retry_after }))
                 }
-                None => Ok(answer),
+                None => Ok((answer, headers)),
             };
         }
         let reason = answer.as_ref().err().map(missing);

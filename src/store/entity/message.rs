@@ -30,6 +30,7 @@ pub struct Model {
     pub failed_at: Option<i64>,
     pub resend_of: Option<i64>,
     pub resent_as: Option<i64>,
+    pub media_id: Option<i64>,
     pub position: i64,
 }
 

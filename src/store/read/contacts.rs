@@ -13,6 +13,7 @@ use crate::domain::identity::Alias;
 use crate::domain::ids::ContactId;
 use crate::store::consent::consent_of;
 use crate::store::entity::{alias, contact, session};
+use crate::store::privacy::tombstone;
 use crate::store::{Error, Store, Target, bulk, gate, text};
 
 /// Characters of a name by which it is found.
@@ -104,7 +105,16 @@ impl Store {
         })
         .await
     }
-    /// A person by their id, or by the one whom they turned out to be.
+
+    /// Whom this means: the contact, or the one whom it turned out to be.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_contact_id(&self, who: Who) -> Result<Option<ContactId>, Error> {
+        self.read(move |db| async move { Ok(who.find(&db).await?.map(ContactId)) }).await
+    }
+
+    /// A person by their id, or the one whom they turned out to be.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -120,13 +130,21 @@ impl Store {
         .await
     }
 
+    /// The person to whom any of these ids leads.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn find_person(&self, identity: Identity) -> Result<Option<ContactId>, Error> {
+        self.read(move |db| async move { Ok(owner(&db, &identity).await?.map(ContactId)) }).await
+    }
+
     /// What is known of the person in a conversation that may or may not exist yet: when they last wrote to this number, and
     /// what they want to be sent.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn standing(&self, target: &Target) -> Result<Standing, Error> {
-        let target = target.clone();
+        let (target, hasher) = (target.clone(), self.0.hasher.clone());
         self.read(move |db| async move {
             let line = match &target {
                 Target::Conversation(id) => {
@@ -137,7 +155,10 @@ impl Store {
                     }
                 }
                 Target::Person { phone_number_id, identity } => {
-                    let Some(contact) = owner(&db, identity).await? else { return Ok(Standing::default()) };
+                    let Some(contact) = owner(&db, identity).await? else {
+                        let consent = tombstone::marked(&db, &hasher, identity).await?;
+                        return Ok(Standing { consent, last_inbound_at: None });
+                    };
                     let line = session::Entity::find()
                         .filter(session::Column::ContactId.eq(contact))
                         .filter(session::Column::PhoneNumberId.eq(phone_number_id.as_str()));

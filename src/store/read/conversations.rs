@@ -169,6 +169,19 @@ fn way(filter: &ConversationFilter, contact: Option<i64>) -> Way {
     Way { from: "session", key: "id", on, rest, few: contact.is_some() }
 }
 
+/// Those of these conversations that are there, even where they became part of another one.
+pub(in crate::store) async fn conversations_by_id(
+    db: &DatabaseConnection,
+    ids: &[ConversationId],
+) -> Result<Vec<StoredConversation>, Error> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for part in bulk::parts(&ids) {
+        rows.extend(stored(db, part).await?);
+    }
+    Ok(rows)
+}
+
 async fn stored(db: &DatabaseConnection, ids: &[i64]) -> Result<Vec<StoredConversation>, Error> {
     let rows = session::Entity::find()
         .select_only()

@@ -1,12 +1,18 @@
 //! Events, as they came and with what became of them.
 
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
+use std::collections::{HashMap, HashSet};
 
-use super::{Clause, Found, Page, Span, Times, Way, in_order, walk};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::{Clause, Found, Order, Page, Place, Span, Times, Way, in_order, rows_of, walk};
 use crate::clock::Millis;
+use crate::domain::event::Event;
 use crate::domain::ids::{ConversationId, EventId};
-use crate::store::entity::{session, webhook};
-use crate::store::{Error, Store, bulk};
+use crate::domain::outbound::Message;
+use crate::store::entity::{message, session, webhook};
+use crate::store::{Error, Store, bulk, recovery};
 
 /// The states of an event.
 pub const STATES: [&str; 5] = ["accepted", "done", "ignored", "parked", "quarantined"];
@@ -56,6 +62,15 @@ pub struct StoredEvent {
     pub done_at: Option<Millis>,
 }
 
+/// Something that happened in a conversation and is done.
+#[derive(Debug, Clone)]
+pub struct PastEvent {
+    /// It.
+    pub event: Event,
+    /// What was said because of it.
+    pub said: Vec<Message>,
+}
+
 /// The columns of an event in a list.
 #[derive(FromQueryResult)]
 struct Row {
@@ -94,6 +109,34 @@ impl Store {
         .await
     }
 
+    /// What was done in a conversation, and in those that became part of it, from the oldest on: events of these times, up to
+    /// `limit`, each with what was said because of it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn past(
+        &self,
+        conversation: ConversationId,
+        times: Times,
+        limit: u64,
+    ) -> Result<Found<PastEvent>, Error> {
+        self.list(move |db| async move {
+            let lines = lines(&db, conversation).await?;
+            let done = EventFilter { state: Some("done".to_owned()), ..EventFilter::default() };
+            let page = Page { order: Order::OldestFirst, place: Place::Start, limit };
+            let span = Span::of(&db, "webhook", "id", "accepted_at", times).await?;
+            let found = walk(&db, &ways(&done, &lines), span, &page).await?;
+            let rows = rows_of::<webhook::Entity>(&db, webhook::Column::Id, &found.keys).await?;
+            let mut said = said(&db, &lines, &found.keys).await?;
+            let events = rows.into_iter().filter_map(recovery::event);
+            let past =
+                events.map(|event| PastEvent { said: said.remove(&event.id.0).unwrap_or_default(), event });
+            let rows = in_order(past.collect(), &found.keys, &page, |past| past.event.id.0);
+            Ok(Found { rows, rest: found.rest })
+        })
+        .await
+    }
+
     /// The event that was accepted under this key.
     ///
     /// # Errors
@@ -115,6 +158,48 @@ impl Store {
         self.read(move |db| async move { Ok(webhook::Entity::find_by_id(id.0).one(&db).await?.map(whole)) })
             .await
     }
+}
+
+/// Those of these events that are there, without what they came as.
+pub(in crate::store) async fn events_by_id(
+    db: &DatabaseConnection,
+    ids: &[EventId],
+) -> Result<Vec<StoredEvent>, Error> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for part in bulk::parts(&ids) {
+        let some = without_payload().filter(webhook::Column::Id.is_in(part.iter().copied()));
+        rows.extend(some.into_model::<Row>().all(db).await?.into_iter().map(listed));
+    }
+    Ok(rows)
+}
+
+/// What was said because of these events, by event, each in the order in which it was written.
+async fn said(
+    db: &DatabaseConnection,
+    lines: &[i64],
+    events: &[i64],
+) -> Result<HashMap<i64, Vec<Message>>, Error> {
+    let mut said: HashMap<i64, Vec<Message>> = HashMap::new();
+    // No message is committed before its event was accepted, and an event has few messages.
+    let (Some(first), most) = (events.first(), 20 * events.len() as u64) else { return Ok(said) };
+    let wanted: HashSet<i64> = events.iter().copied().collect();
+    let rows: Vec<(i64, Option<String>)> = message::Entity::find()
+        .select_only()
+        .columns([message::Column::EventId, message::Column::Content])
+        .filter(message::Column::ConversationId.is_in(lines.iter().copied()))
+        .filter(message::Column::Position.gt(*first))
+        .filter(message::Column::Direction.eq("out"))
+        .order_by_asc(message::Column::Position)
+        .limit(most)
+        .into_tuple()
+        .all(db)
+        .await?;
+    for (event, content) in rows.into_iter().filter(|(event, _)| wanted.contains(event)) {
+        let message = content.and_then(|content| serde_json::from_str(&content).ok());
+        said.entry(event).or_default().extend(message);
+    }
+    Ok(said)
 }
 
 /// The conversation that this one is now, and those that became part of it.

@@ -150,6 +150,21 @@ impl Store {
     }
 }
 
+/// Those of these messages that are there.
+pub(in crate::store) async fn messages_by_id(
+    db: &DatabaseConnection,
+    ids: &[MessageId],
+) -> Result<Vec<StoredMessage>, Error> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for part in bulk::parts(&ids) {
+        let some = message::Entity::find().filter(message::Column::Id.is_in(part.iter().copied()));
+        rows.extend(some.all(db).await?.into_iter().map(stored_message));
+    }
+    with_files(db, &mut rows).await?;
+    Ok(rows)
+}
+
 /// The conversations in which messages are looked for.
 enum Lines {
     All,

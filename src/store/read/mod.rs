@@ -7,6 +7,7 @@
 mod access;
 mod contacts;
 mod conversations;
+mod deliveries;
 mod events;
 mod media;
 mod messages;
@@ -17,9 +18,14 @@ mod walk;
 
 pub use contacts::{ContactFilter, Standing, StoredContact, Who};
 pub(in crate::store) use contacts::{identity, name_key};
+pub(in crate::store) use conversations::conversations_by_id;
 pub use conversations::{ConversationFilter, StoredConversation, StoredSession};
-pub use events::{EventFilter, STATES as EVENT_STATES, StoredEvent};
+pub(in crate::store) use deliveries::stored_delivery;
+pub use deliveries::{DeliveryFilter, StoredDelivery};
+pub(in crate::store) use events::events_by_id;
+pub use events::{EventFilter, PastEvent, STATES as EVENT_STATES, StoredEvent};
 pub(crate) use messages::inbound_content;
+pub(in crate::store) use messages::messages_by_id;
 pub use messages::{MessageFilter, StoredMessage};
 pub use queue::{QueueFilter, QueuedMessage, StoredAttempt};
 pub use statistics::{Backlog, Every, Period, Statistics};

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, Que
 
 use super::Clause;
 use crate::clock::{DAY, HOUR, Millis};
+use crate::domain::outbound::Priority;
 use crate::store::entity::{queue, webhook};
 use crate::store::{Error, QueueState, Store, response_bucket_ms};
 
@@ -84,6 +85,8 @@ pub struct Backlog {
     pub by_state: BTreeMap<String, i64>,
     /// The oldest that waits to leave or is under way: when the event behind it was accepted.
     pub oldest_at: Option<Millis>,
+    /// The same of replies alone.
+    pub oldest_reply_at: Option<Millis>,
     /// The oldest event that is accepted and not done.
     pub oldest_unfinished_at: Option<Millis>,
     /// Events put aside.
@@ -158,15 +161,15 @@ impl Store {
                 .into_tuple()
                 .all(&db)
                 .await?;
-            let oldest = queue::Entity::find()
-                .select_only()
-                .column_as(queue::Column::EventAcceptedAt.min(), "oldest")
-                .filter(
-                    queue::Column::State.is_not_in([QueueState::Dead.as_str(), QueueState::Held.as_str()]),
-                )
-                .into_tuple::<Option<i64>>()
-                .one(&db)
-                .await?;
+            let waiting = || {
+                queue::Entity::find()
+                    .select_only()
+                    .column_as(queue::Column::EventAcceptedAt.min(), "oldest")
+                    .filter(queue::Column::State.is_in(["ready", "claimed", "ambiguous"]))
+            };
+            let oldest = waiting().into_tuple::<Option<i64>>().one(&db).await?;
+            let replies = waiting().filter(queue::Column::Priority.eq(Priority::Reply.rank()));
+            let oldest_reply = replies.into_tuple::<Option<i64>>().one(&db).await?;
             let unfinished = webhook::Entity::find()
                 .select_only()
                 .column_as(webhook::Column::AcceptedAt.min(), "oldest")
@@ -184,6 +187,7 @@ impl Store {
             Ok(Backlog {
                 by_state: by_state.into_iter().collect(),
                 oldest_at: oldest.flatten(),
+                oldest_reply_at: oldest_reply.flatten(),
                 oldest_unfinished_at: unfinished.flatten(),
                 quarantined: quarantined.unwrap_or(0),
             })

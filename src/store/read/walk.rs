@@ -48,9 +48,10 @@ impl Clause {
         Self::new(format!("{text} where {}", all.text), all.values)
     }
 
-    /// That there is such a row, where this is a statement.
+    /// That there is such a row, where this is a statement. It is asked of each row: without the offset, PostgreSQL would
+    /// rather read the whole of the other table first.
     pub(in crate::store) fn exists(self) -> Self {
-        Self::new(format!("exists ({})", self.text), self.values)
+        Self::new(format!("exists ({} limit 1 offset 0)", self.text), self.values)
     }
 
     /// That `column` is among what this statement finds.

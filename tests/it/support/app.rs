@@ -57,7 +57,7 @@ impl TestApp {
         (Self::start_on(meta, database, Parts { clock, ..Parts::new(flow) }, change).await, hand)
     }
 
-    async fn start_on(
+    pub(crate) async fn start_on(
         meta: LocalMeta,
         database: Database,
         parts: Parts,
@@ -127,6 +127,13 @@ impl TestApp {
     pub(crate) async fn put(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
         let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
         let answer = self.http.put(url).bearer_auth(API_KEY).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// DELETE below `/api/whatsapp`, with the key: status and JSON.
+    pub(crate) async fn delete(&self, path: &str) -> (u16, serde_json::Value) {
+        let url = format!("http://{}/api/whatsapp{path}", self.app.addr());
+        let answer = self.http.delete(url).bearer_auth(API_KEY).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 

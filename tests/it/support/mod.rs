@@ -4,10 +4,13 @@ pub(crate) mod app;
 pub(crate) mod database;
 pub(crate) mod door;
 pub(crate) mod flows;
+pub(crate) mod listener;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod receiver;
 pub(crate) mod sandbox;
 pub(crate) mod shelf;
+pub(crate) mod traces;
 pub(crate) mod venv;
 pub(crate) mod wire;
 

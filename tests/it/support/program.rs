@@ -15,7 +15,7 @@ pub(crate) struct Program {
     child: Child,
     addr: SocketAddr,
     environment: Vec<(String, String)>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Program {
@@ -26,7 +26,19 @@ impl Program {
         flow: &str,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_with_file(meta, database, flow, settings, "").await
+    }
+
+    /// The same, with this `switchboard.toml`.
+    pub(crate) async fn start_with_file(
+        meta: &LocalMeta,
+        database: &str,
+        flow: &str,
+        settings: &[(&str, &str)],
+        file: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("switchboard.toml"), file).unwrap();
         let flow_file = folder.path().join("flow.yaml");
         std::fs::write(&flow_file, flow).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
@@ -50,7 +62,7 @@ impl Program {
         .into();
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let child = spawn(&environment, folder.path());
-        let mut program = Self { child, addr, environment, _folder: folder };
+        let mut program = Self { child, addr, environment, folder };
         program.until_ready().await;
         meta.set_webhook_url(&program.webhook_url()).unwrap();
         program
@@ -60,8 +72,27 @@ impl Program {
         format!("http://{}{}", self.addr, webhook::PATH)
     }
 
+    /// What it was started with.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// A command of the program, with the settings of this one.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.args(arguments).current_dir(self.folder.path()).env_clear().envs(environment);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// SIGKILL, without a warning.
@@ -72,7 +103,7 @@ impl Program {
 
     /// Starts it again where it was.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.environment, self._folder.path());
+        self.child = spawn(&self.environment, self.folder.path());
         self.until_ready().await;
     }
 

@@ -1,0 +1,291 @@
+//! A database with a past of every kind of row, written by the database itself from a few statements. Nothing of the program
+//! is measured here, so nothing of it is used but its migrations.
+
+use anyhow::Context as _;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConnection, DbBackend, Statement,
+};
+
+use crate::database::{Database, Engine};
+
+/// Our number.
+pub(crate) const NUMBER: &str = "106540352242922";
+/// Rows that one statement writes.
+const STEP: u64 = 250_000;
+/// Bits of an id below its millisecond, as `clock::Ids` has them.
+const ID_BITS: u32 = 12;
+const DAY: u64 = 86_400_000;
+/// The past that is made up: it ended a day ago.
+pub(crate) const PAST: u64 = 400 * DAY;
+/// Of so many messages one is of the person with the longest conversation.
+const LONGEST_SHARE: u64 = 10;
+/// Tables that are written, and whose indexes are made afterwards.
+const TABLES: [&str; 8] = ["contact", "alias", "session", "message", "webhook", "queue", "media", "audit"];
+
+/// How much there is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    /// Messages, half of them of people and half replies; of everything else there is in proportion.
+    pub(crate) messages: u64,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) began_at: u64,
+}
+
+impl Past {
+    /// So many messages, up to a day before `now`.
+    pub(crate) fn new(messages: u64, now: u64) -> Self {
+        Self { messages, began_at: now - PAST - DAY }
+    }
+
+    pub(crate) fn people(&self) -> u64 {
+        (self.messages / 20).max(50)
+    }
+
+    /// The id of the row `i` of `count` that are spread over the past.
+    fn id(&self, i: &str, count: u64) -> String {
+        let first = self.began_at << ID_BITS;
+        let step = (PAST << ID_BITS) / count.max(1);
+        format!("({first} + ({i}) * {step})")
+    }
+}
+
+/// Migrates `database` and writes the past.
+pub(crate) async fn write(database: &Database, past: Past) -> anyhow::Result<()> {
+    switchboard::store::migrate(database.url()).await?;
+    let mut options = ConnectOptions::new(database.url());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Connect::connect(options).await?;
+    if database.engine() == Engine::Sqlite {
+        // It is written once, and whoever loses power here begins again.
+        for pragma in ["journal_mode=off", "synchronous=off", "cache_size=-262144", "temp_store=memory"] {
+            db.query_all_raw(Statement::from_string(DbBackend::Sqlite, format!("pragma {pragma}"))).await?;
+        }
+    }
+    let indexes = indexes(&db).await?;
+    for (name, _) in &indexes {
+        db.execute_unprepared(&format!("drop index {name}")).await?;
+    }
+    let writer = Writer { db: &db, past };
+    writer.people().await?;
+    writer.messages().await?;
+    writer.events().await?;
+    writer.rest().await?;
+    writer.counters().await?;
+    for (_, definition) in indexes {
+        db.execute_unprepared(&definition).await?;
+    }
+    if database.engine() == Engine::Postgres {
+        // As its own housekeeping does sooner or later.
+        db.execute_unprepared("vacuum analyze").await?;
+    }
+    db.close().await.context("the filled database")
+}
+
+/// Name and definition of what can be made anew.
+async fn indexes(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, String)>> {
+    let backend = db.get_database_backend();
+    let tables = TABLES.map(|table| format!("'{table}'")).join(", ");
+    let sql = if backend == DbBackend::Postgres {
+        format!(
+            "select indexname, indexdef from pg_indexes where tablename in ({tables}) and indexname not like '%_pkey'"
+        )
+    } else {
+        format!(
+            "select name, sql from sqlite_master where type = 'index' and sql is not null and tbl_name in ({tables})"
+        )
+    };
+    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+struct Writer<'a> {
+    db: &'a DatabaseConnection,
+    past: Past,
+}
+
+impl Writer<'_> {
+    /// Runs `insert into … select … from n`, where `n.i` counts from 0 to `count`.
+    async fn insert(&self, count: u64, into: &str, select: &str) -> anyhow::Result<()> {
+        for from in (0..count).step_by(usize::try_from(STEP)?) {
+            let last = (from + STEP).min(count) - 1;
+            let sql = format!(
+                "with recursive n(i) as (select cast({from} as bigint) union all select i + 1 from n where i < {last}) \
+                 insert into {into} select {select} from n"
+            );
+            self.db.execute_unprepared(&sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn people(&self) -> anyhow::Result<()> {
+        let people = self.past.people();
+        let (id, phone) = (self.past.id("i", people), phone("i"));
+        let at = format!("{id} / {}", 1 << ID_BITS);
+        self.insert(
+            people,
+            "contact (id, wa_id, name, name_key, opted_out_at, opted_out_by, created_at, updated_at)",
+            &format!(
+                "{id}, {phone}, 'Person ' || i, 'person ' || i, case i % 100 when 0 then {at} end, \
+                 case i % 100 when 0 then 'person' end, {at}, {at}"
+            ),
+        )
+        .await?;
+        let alias = format!("{phone}, 'wa_id', {id}");
+        self.insert(people, "alias (value, kind, contact_id)", &alias).await?;
+        self.insert(
+            people,
+            "session (id, contact_id, phone_number_id, shard, version, flow_hash, state, snapshot, handed_off, \
+             timer_generation, last_inbound_at, created_at, updated_at)",
+            &format!(
+                "{id}, {id}, '{NUMBER}', i % 256, 3, '', case i % 10 when 0 then 'orders' else 'main' end, \
+                 '{{\"state\":\"main\",\"vars\":{{}},\"misses\":0,\"handed_off\":false}}', i % 200 = 0, 0, {at}, {at}, {at}"
+            ),
+        )
+        .await
+    }
+
+    /// What was said and its reply are neighbours; who said it jumps, but for one person of whom a tenth is.
+    fn line(&self) -> String {
+        let people = self.past.people();
+        self.past.id(
+            &format!("(case (i / 2) % {LONGEST_SHARE} when 0 then 0 else (i / 2) * 7919 % {people} end)"),
+            people,
+        )
+    }
+
+    async fn messages(&self) -> anyhow::Result<()> {
+        let messages = self.past.messages;
+        let line = self.line();
+        let (id, event) = (self.past.id("i", messages), self.past.id("i - i % 2", messages));
+        let at = format!("{id} / {}", 1 << ID_BITS);
+        // A word in all, one in a third, one in a thousandth, and one of its own in each tenth message.
+        let body = "'order w' || (i % 1000) || case i % 3 when 0 then ' gear' else '' end \
+                    || case i % 10 when 0 then ' ORD-' || i else '' end";
+        self.insert(
+            messages,
+            "message (id, position, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, \
+             content, wamid, status, error_code, error, created_at, accepted_at, sent_at, delivered_at, read_at, failed_at)",
+            &format!(
+                "{id}, {id}, {line}, {line}, i % 256, '{NUMBER}', {event}, case i % 2 when 0 then 'in' else 'out' end, \
+                 case i % 50 when 0 then 'image' else 'text' end, {body}, \
+                 case i % 2 when 1 then '{{\"type\":\"text\",\"body\":\"order\"}}' end, 'wamid.fill.' || i, \
+                 case when i % 2 = 0 then 0 when i % 1000 = 1 then {failed} else 70 end, \
+                 case i % 1000 when 1 then 131026 end, \
+                 case i % 1000 when 1 then '{{\"code\":131026,\"title\":\"Message undeliverable\"}}' end, \
+                 {at}, {at}, {at}, {at}, {at}, case i % 1000 when 1 then {at} end",
+                failed = FAILED,
+            ),
+        )
+        .await
+    }
+
+    async fn events(&self) -> anyhow::Result<()> {
+        let messages = self.past.messages;
+        let events = messages / 2;
+        let id = self.past.id("2 * i", messages);
+        let at = format!("{id} / {}", 1 << ID_BITS);
+        let people = self.past.people();
+        let line = self
+            .past
+            .id(&format!("(case i % {LONGEST_SHARE} when 0 then 0 else i * 7919 % {people} end)"), people);
+        self.insert(
+            events,
+            "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, reason, payload, \
+             accepted_at, done_at)",
+            &format!(
+                "{id}, 'm:' || i, case i % 2000 when 1 then 'flows' else 'message' end, \
+                 case when i % 2000 = 1 then 'ignored' when i % 1000 = 500 then 'quarantined' else 'done' end, \
+                 case i % 2000 when 1 then null else {line} end, i % 256, '{NUMBER}', 'wamid.fill.' || (2 * i), 0, \
+                 case when i % 2000 = 1 then 'not handled' when i % 1000 = 500 then 'panic: index out of bounds' end, \
+                 '{{\"value\":{{\"messages\":[{{\"type\":\"text\",\"text\":{{\"body\":\"order\"}}}}]}}}}', {at}, {at}"
+            ),
+        )
+        .await
+    }
+
+    /// Dead letters, files, keys, the audit log and templates.
+    async fn rest(&self) -> anyhow::Result<()> {
+        let messages = self.past.messages;
+        let (failed, line) = (self.past.id("1000 * i + 1", messages), self.past.id("0", self.past.people()));
+        let at = format!("{failed} / {}", 1 << ID_BITS);
+        self.insert(
+            messages / 1_000,
+            "queue (id, position, conversation_id, shard, phone_number_id, state, attempts, due_at, event_accepted_at, reason)",
+            &format!("{failed}, {failed}, {line}, 0, '{NUMBER}', 'dead', 1, {at}, {at}, 'Meta said 131026'"),
+        )
+        .await?;
+        let image = self.past.id("50 * i", messages);
+        let at = format!("{image} / {}", 1 << ID_BITS);
+        self.insert(
+            messages / 50,
+            "media (id, direction, state, kind, phone_number_id, mime_type, sha256, size, attempts, due_at, created_at, ready_at)",
+            &format!(
+                "{image}, 'in', case i % 100 when 0 then 'failed' else 'ready' end, 'image', '{NUMBER}', 'image/jpeg', \
+                 'hash ' || i, 1000, 1, {at}, {at}, {at}"
+            ),
+        )
+        .await?;
+        let deed = self.past.id("100 * i + 7", messages);
+        let at = format!("{deed} / {}", 1 << ID_BITS);
+        self.insert(
+            messages / 100,
+            "audit (id, at, actor, action, target, outcome)",
+            &format!(
+                "{deed}, {at}, 'environment key', case i % 50 when 0 then 'keys.create' else 'send.send' end, \
+                 'cnv_' || (i % 100), case i % 20 when 0 then 'refused' else 'accepted' end"
+            ),
+        )
+        .await?;
+        let id = self.past.id("i", 1_000);
+        let at = format!("{id} / {}", 1 << ID_BITS);
+        self.insert(
+            1_000,
+            "api_key (id, name, handle, hash, scopes, created_at)",
+            &format!("{id}, 'key ' || i, i, '{:064x}', 'read', {at}", 7),
+        )
+        .await?;
+        self.insert(
+            1_000,
+            "template (id, business_account_id, name, language, category, status, components, created_at, updated_at, synced_at)",
+            &format!("{id}, '1', 'template_' || i, 'en', 'UTILITY', 'APPROVED', '[]', {at}, {at}, {at}"),
+        )
+        .await
+    }
+
+    /// The counts, as the transactions would have kept them.
+    async fn counters(&self) -> anyhow::Result<()> {
+        let hour = "created_at - created_at % 3600000";
+        for (name, condition) in [
+            ("direction", ""),
+            ("direction || ':' || kind", ""),
+            ("'status:' || case status when 70 then 'read' else 'failed' end", "where direction = 'out'"),
+            ("'response:' || (id % 60)", "where direction = 'out'"),
+            ("'chosen:main:Option ' || (id % 40)", "where direction = 'in'"),
+            ("'person:' || (id % 100)", "where direction = 'in'"),
+            ("'active:' || (id % 100)", "where direction = 'in'"),
+        ] {
+            let sql = format!(
+                "insert into counter (phone_number_id, hour, name, value) \
+                 select phone_number_id, {hour} as hour, {name} as name, count(*) from message {condition} group by 1, 2, 3"
+            );
+            self.db.execute_unprepared(&sql).await?;
+        }
+        for sql in [
+            "insert into counter_day (phone_number_id, day, name, value) \
+             select phone_number_id, hour - hour % 86400000 as day, name, sum(value) from counter group by 1, 2, 3",
+            "insert into counter (phone_number_id, hour, name, value) \
+             select phone_number_id, 0, name, sum(value) from counter_day group by 1, 2, 3",
+        ] {
+            self.db.execute_unprepared(sql).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The rank of `failed`, as the store keeps it.
+const FAILED: i16 = 50;
+
+/// The phone number of the person `i`.
+pub(crate) fn phone(i: &str) -> String {
+    format!("cast(4915100000000 + {i} as text)")
+}
