@@ -103,6 +103,7 @@ async fn answer_under_way(store: &Store, phone: &str) -> MessageId {
         writes: Vec::new(),
         chosen: Vec::new(),
         consent: None,
+        changes: Vec::new(),
     };
     assert_eq!(store.commit_turn(turn).await.unwrap(), TurnReply::Committed);
     id
@@ -178,6 +179,8 @@ async fn what_is_known_of_a_message_does_not_depend_on_the_order() {
         unfinished_max: 1_000_000,
         queued_max: 1_000_000,
         window_margin: Duration::from_secs(60),
+        hash_key: switchboard::store::HashKey::default(),
+        scrub_max_bytes: 0,
     };
     let (clock, _) = Clock::manual(NOW);
     let (store, _hints) =

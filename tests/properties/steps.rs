@@ -146,7 +146,7 @@ fn answer(dice: &mut Dice, flow: &Flow, connector: &Connector) -> CallResult {
             };
             CallResult::Rows((0..dice.below(4)).map(|_| row(dice)).collect())
         }
-        Connector::Sequence { .. } => CallResult::Value(value(dice, flow)),
+        Connector::Sequence { .. } | Connector::Http(_) => CallResult::Value(value(dice, flow)),
         Connector::Write { .. } => CallResult::Written,
     }
 }
