@@ -173,6 +173,7 @@ fn run(
     let shared = Arc::clone(&runtime);
     let system = actix_web::rt::System::with_tokio_rt(move || shared);
     system.block_on(async {
+        // On the heap: all that is made on the way is in it.
         let running = match Box::pin(Running::start(config, parts, &runtime)).await {
             Ok(running) => running,
             Err(error) => return drop(started.send(Err(error))),

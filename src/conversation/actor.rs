@@ -14,6 +14,7 @@ use actix::{
 
 use crate::conversation::Desk;
 use crate::conversation::memory::{Memory, Read, Rested};
+use crate::conversation::pause::retry_pause;
 use crate::conversation::turn::{self, Ended};
 use crate::domain::event::Event;
 use crate::domain::ids::{ConversationId, EventId};
@@ -136,7 +137,7 @@ impl ConversationActor {
                 self.finished = self.finished.max(events.last().map(|event| event.id));
                 self.begun = None;
             }
-            Loaded::Waits => self.pause = turn::retry_pause(u32::MAX),
+            Loaded::Waits => self.pause = retry_pause(u32::MAX),
         }
     }
 

@@ -12,6 +12,7 @@
 pub mod actor;
 pub mod flows;
 pub mod memory;
+mod pause;
 pub mod turn;
 
 use std::time::Duration;

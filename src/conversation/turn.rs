@@ -15,6 +15,7 @@ use crate::clock::Millis;
 use crate::connector::{self, Called, Rehearsal};
 use crate::conversation::Desk;
 use crate::conversation::memory::{Memory, Rested};
+use crate::conversation::pause::{RETRY_PAUSE_MAX, retry_pause};
 use crate::domain::consent::{By, Change, OptedOut, Scope, Wish};
 use crate::domain::contact::{Identity, masked};
 use crate::domain::event::{Command, Event, Input};
@@ -28,10 +29,6 @@ use crate::store::{self, Error, Outgoing, SqlWrite, TimerChange, Turn, TurnReply
 use crate::telemetry::TurnOutcome;
 use crate::template::Book;
 
-/// The pause before a broken turn is tried again; doubled with each attempt.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before anything is tried again.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often one turn is worked out again because a business write of it was refused.
 const REFUSED_WRITES_MAX: usize = 8;
 
@@ -125,12 +122,6 @@ async fn quarantine(desk: &Desk, event: &Event, reason: &str) -> Ended {
         Ok(false) => Ended::NotOpen(None),
         Err(error) => unreachable_store(desk, &error),
     }
-}
-
-/// The pause before the attempt after `attempts`.
-#[must_use]
-pub fn retry_pause(attempts: u32) -> Duration {
-    RETRY_PAUSE.saturating_mul(1 << attempts.min(10)).min(RETRY_PAUSE_MAX)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -495,17 +486,5 @@ impl Draft<'_> {
             changes,
         };
         Ok((turn, memory))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_limit() {
-        assert_eq!(retry_pause(0), Duration::from_millis(100));
-        assert_eq!(retry_pause(1), Duration::from_millis(200));
-        assert_eq!(retry_pause(60), RETRY_PAUSE_MAX);
     }
 }
