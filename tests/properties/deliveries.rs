@@ -103,6 +103,7 @@ async fn answer_under_way(store: &Store, phone: &str) -> MessageId {
         writes: Vec::new(),
         chosen: Vec::new(),
         consent: None,
+        changes: Vec::new(),
     };
     assert_eq!(store.commit_turn(turn).await.unwrap(), TurnReply::Committed);
     id
