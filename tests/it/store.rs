@@ -364,10 +364,10 @@ on_both!(a_status_of_an_unknown_message_waits_until_it_is_known, async |database
     for wamid in ["wamid.out", "wamid.nobodys"] {
         accept(&store, status(wamid, "delivered", 1_795_337_400, None)).await;
     }
-    let strangers = Some(MessageId(4_711));
-    accept(&store, status("wamid.strangers", "delivered", 1_795_337_400, strangers)).await;
+    let strangers = MessageId(4_711);
+    accept(&store, status("wamid.strangers", "delivered", 1_795_337_400, Some(strangers))).await;
     let key = |wamid: &str| format!("s:{}:{wamid}:delivered", wire::NUMBER);
-    for wamid in ["wamid.out", "wamid.nobodys", "wamid.strangers"] {
+    for wamid in ["wamid.out", "wamid.nobodys", &format!("{strangers}:wamid.strangers")] {
         assert_eq!(event_state(&store, &key(wamid)).await, "parked", "{wamid}");
     }
     store.settle(settle(&outbound, SettleOutcome::Accepted { wamid: "wamid.out".to_owned() })).await.unwrap();
