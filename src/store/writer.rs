@@ -32,7 +32,7 @@ use crate::telemetry::Metrics;
 
 /// Jobs in a commit from which on the next one waits for more: what each commit costs by itself is then worth sharing. One
 /// that is alone never waits.
-const SHARED_BY_MANY: usize = 8;
+const SHARED_BY_MANY: usize = 4;
 /// How long it waits.
 const GATHER: Duration = Duration::from_millis(1);
 
