@@ -1,6 +1,6 @@
-//! The one writer: group commit.
+//! The one writer: group commit without a timer.
 //!
-//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one transaction with multi-row statements, commits, and only
+//! It takes whatever jobs have accumulated, applies them in one transaction with multi-row statements, commits, and only
 //! then answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row
 //! cannot take its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after
 //! a commit only.
@@ -29,12 +29,6 @@ use crate::store::{
 };
 use crate::store::{accept, consent, gate, media, pauses, queue, recovery, search, sql, template, turn};
 use crate::telemetry::Metrics;
-
-/// Jobs in a commit from which on the next one waits for more: what each commit costs by itself is then worth sharing. One
-/// that is alone never waits.
-const SHARED_BY_MANY: usize = 4;
-/// How long it waits.
-const GATHER: Duration = Duration::from_millis(1);
 
 /// Something to write.
 pub(crate) enum Request {
@@ -175,17 +169,7 @@ impl Writer {
             i64::from(u32::MAX)
         });
         let mut jobs = Vec::with_capacity(self.batch_max);
-        let mut shared_by = 0;
         while waiting.recv_many(&mut jobs, self.batch_max).await > 0 {
-            if shared_by >= SHARED_BY_MANY && jobs.len() < self.batch_max && self.clock.runs() {
-                tokio::time::sleep(GATHER).await;
-                while jobs.len() < self.batch_max
-                    && let Ok(job) = waiting.try_recv()
-                {
-                    jobs.push(job);
-                }
-            }
-            shared_by = jobs.len();
             self.write(&mut jobs).await;
         }
     }
