@@ -103,12 +103,6 @@ impl Clock {
         (Self(Source::Manual(Arc::clone(&dial))), Hand(dial))
     }
 
-    /// Whether time passes by itself, and not by a test's hand.
-    #[must_use]
-    pub fn runs(&self) -> bool {
-        matches!(self.0, Source::System)
-    }
-
     /// The present time.
     #[must_use]
     pub fn now(&self) -> Millis {

@@ -160,6 +160,7 @@ impl Program {
             ("SWITCHBOARD_FLOW", flow.display().to_string()),
             ("SWITCHBOARD_MESSAGES_PER_SECOND", "0".to_owned()),
             ("SWITCHBOARD_PAIR_PACING", "off".to_owned()),
+            ("SWITCHBOARD_API_REQUESTS_PER_SECOND", "0".to_owned()),
             ("SWITCHBOARD_HTTP_WORKERS", common.workers().to_string()),
             ("SWITCHBOARD_LOG", "error".to_owned()),
         ];

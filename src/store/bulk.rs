@@ -1,11 +1,12 @@
 //! Multi-row statements of few sizes, so that a few prepared statements serve every batch; each stays far below the
 //! databases' limits on bound values (SQLite 32,766, PostgreSQL 65,535).
 //!
-//! **SQLite** gets all rows in one statement of the next size, because each statement costs two wake-ups of a thread: the
-//! places that are left over are not bound, which SQLite reads as null, and a row whose first column is null is none.
-//! A row that is refused fails the statement where it is (`or fail`), because the whole batch is then rolled back: undoing the
-//! statement alone would cost a copy of every page that it changes.
-//! **PostgreSQL** has to be given a type for each place, so the rows are taken in parts whose sizes together are their number.
+//! All rows go into one statement of the next size, because each statement costs two wake-ups of a thread or a way to a server
+//! and back. The places that are left over are null, and a row whose first column is null is none; in a list of ids, the last is
+//! there again. What is not bound SQLite reads as null; PostgreSQL wants a value for each place.
+//!
+//! On SQLite, a row that is refused fails the statement where it is (`or fail`), because the whole batch is then rolled back:
+//! undoing the statement alone would cost a copy of every page that it changes.
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName,
@@ -44,20 +45,25 @@ fn size_around(rows: usize) -> usize {
 }
 
 /// How many of so many rows go into the next statement, and the size of that; none when there are no rows.
-fn next_part(backend: DbBackend, rows: usize) -> Option<(usize, usize)> {
-    if backend == DbBackend::Sqlite {
-        let part = rows.min(ROWS_MAX);
-        return (part > 0).then(|| (part, size_around(part)));
-    }
-    size_within(rows).map(|part| (part, part))
+fn next_part(rows: usize) -> Option<(usize, usize)> {
+    let part = rows.min(ROWS_MAX);
+    (part > 0).then(|| (part, size_around(part)))
 }
 
-/// Takes `rows` apart for statements of the sizes that come with them.
-fn in_parts<T>(backend: DbBackend, rows: Vec<T>) -> impl Iterator<Item = (Vec<T>, usize)> {
+/// Takes `rows` apart for statements of the sizes that come with them; the values are those of all rows, with nulls for the
+/// places that are left over where the database wants them.
+fn in_parts(backend: DbBackend, rows: Vec<Vec<Value>>) -> impl Iterator<Item = (Vec<Value>, usize)> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
-        let (part, size) = next_part(backend, rows.len())?;
-        Some((rows.by_ref().take(part).collect(), size))
+        let (part, size) = next_part(rows.len())?;
+        let columns = rows.as_slice().first().map_or(0, Vec::len);
+        let mut values = Vec::with_capacity(size * columns);
+        values.extend(rows.by_ref().take(part).flatten());
+        if backend != DbBackend::Sqlite {
+            let nulls: Vec<Value> = values.iter().take(columns).map(Value::as_null).collect();
+            values.extend(nulls.into_iter().cycle().take((size - part) * columns));
+        }
+        Some((values, size))
     })
 }
 
@@ -156,10 +162,10 @@ fn of_values(
     statement: &str,
 ) -> impl Iterator<Item = Statement> {
     let statement = failing(backend, statement);
-    in_parts(backend, rows).map(move |(part, size)| {
-        let values = placeholders(backend, size, columns.len());
-        let sql = format!("with v({}) as (values {values}) {statement}", columns.join(", "));
-        Statement::from_sql_and_values(backend, sql, part.into_iter().flatten())
+    in_parts(backend, rows).map(move |(values, size)| {
+        let places = placeholders(backend, size, columns.len());
+        let sql = format!("with v({}) as (values {places}) {statement}", columns.join(", "));
+        Statement::from_sql_and_values(backend, sql, values)
     })
 }
 
@@ -174,9 +180,9 @@ pub(crate) async fn insert(
 ) -> Result<u64, DbErr> {
     let backend = tx.get_database_backend();
     let mut inserted = 0;
-    for (part, size) in in_parts(backend, rows) {
+    for (values, size) in in_parts(backend, rows) {
         let sql = insert_sql(backend, table, columns, size, tail);
-        let statement = Statement::from_sql_and_values(backend, sql, part.into_iter().flatten());
+        let statement = Statement::from_sql_and_values(backend, sql, values);
         inserted += tx.execute_raw(statement).await?.rows_affected();
     }
     Ok(inserted)
@@ -185,12 +191,10 @@ pub(crate) async fn insert(
 fn insert_sql(backend: DbBackend, table: &str, columns: &[&str], rows: usize, tail: &str) -> String {
     let values = placeholders(backend, rows, columns.len());
     let names = columns.join(", ");
-    match backend {
-        DbBackend::Sqlite => format!(
-            "insert or fail into {table} ({names}) select * from (values {values}) where column1 is not null {tail}"
-        ),
-        _ => format!("insert into {table} ({names}) values {values} {tail}"),
-    }
+    let insert = if backend == DbBackend::Sqlite { "insert or fail" } else { "insert" };
+    format!(
+        "{insert} into {table} ({names}) select * from (values {values}) as v where column1 is not null {tail}"
+    )
 }
 
 type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
@@ -246,10 +250,11 @@ fn of_ids<K: Clone + Into<Value>>(
     mut ids: &[K],
 ) -> impl Iterator<Item = Statement> {
     std::iter::from_fn(move || {
-        let (part, size) = next_part(backend, ids.len())?;
+        let (part, size) = next_part(ids.len())?;
         let (part, rest) = ids.split_at(part);
         ids = rest;
-        let values = fixed.iter().cloned().chain(part.iter().cloned().map(Into::into));
+        let again = part.last().into_iter().cycle().take(size - part.len());
+        let values = fixed.iter().cloned().chain(part.iter().chain(again).cloned().map(Into::into));
         Some(Statement::from_sql_and_values(backend, with_list(backend, sql, fixed.len(), size), values))
     })
 }
@@ -269,13 +274,11 @@ mod tests {
         assert_eq!(sizes, [256, 256, 256, 192, 32, 8]);
         assert_eq!(parts(&rows).flatten().count(), 1000);
         assert_eq!(parts::<usize>(&[]).count(), 0);
-        let postgres: Vec<(usize, usize)> =
-            in_parts(DbBackend::Postgres, rows.clone()).map(|(part, size)| (part.len(), size)).collect();
-        assert_eq!(postgres, sizes.into_iter().map(|size| (size, size)).collect::<Vec<_>>());
-        let sqlite: Vec<(usize, usize)> =
-            in_parts(DbBackend::Sqlite, rows).map(|(part, size)| (part.len(), size)).collect();
-        assert_eq!(sqlite, [(256, 256), (256, 256), (256, 256), (232, 256)]);
-        assert_eq!(next_part(DbBackend::Sqlite, 0), None);
+        let rows = || (0..300i64).map(|id| vec![id.into(), "x".into()]).collect::<Vec<Vec<Value>>>();
+        let sizes = |backend| in_parts(backend, rows()).map(|(values, size)| (values.len(), size)).collect();
+        let (sqlite, postgres): (Vec<_>, Vec<_>) = (sizes(DbBackend::Sqlite), sizes(DbBackend::Postgres));
+        assert_eq!((sqlite, postgres), (vec![(512, 256), (88, 48)], vec![(512, 256), (96, 48)]));
+        assert_eq!(next_part(0), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The store: the only room that names SeaORM and the only one that speaks SQL.
 //!
 //! **Writes** go through one writer (`writer`) that takes whatever has accumulated, writes it in one synced transaction and
-//! then answers every waiter: a batch of 1 when idle, of hundreds when busy. What has to happen because
+//! then answers every waiter: a batch of 1 when idle, of hundreds when busy, with no timer. What has to happen because
 //! something was committed (wake a conversation, wake the sender) leaves the writer as a [`Hint`], after the commit and in
 //! commit order. A lost hint costs a delay: the row is the truth, and the sweeps find it.
 //!

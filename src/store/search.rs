@@ -228,8 +228,8 @@ async fn insert(scope: &Scope<'_>, texts: &[(i64, BTreeSet<String>)]) -> Result<
     let rows = texts.map(|(position, words)| vec![(*position).into(), joined(words).into()]).collect();
     match scope.tx.get_database_backend() {
         DbBackend::Postgres => {
-            let insert =
-                "insert into search (position, words) select position, cast(words as tsvector) from v";
+            let insert = "insert into search (position, words) select position, cast(words as tsvector) from v \
+                          where position is not null";
             bulk::with_values(scope.tx, &["position", "words"], rows, insert).await.map(drop)
         }
         _ => bulk::insert(scope.tx, "search", &["rowid", "words"], rows, "").await.map(drop),

@@ -1,9 +1,8 @@
-//! The one writer: group commit.
+//! The one writer: group commit without a timer.
 //!
-//! It takes whatever jobs have accumulated, with a short wait for more while commits are shared by many, applies them in one
-//! transaction with multi-row statements, commits, and only then answers the waiters and lets the hints out. If a batch
-//! fails, each of its jobs is tried alone, so one bad row cannot take its neighbours down. What the writer remembers between
-//! batches (ids of people, open lanes) changes after a commit only.
+//! It takes whatever jobs have accumulated, applies them in one transaction with multi-row statements, commits, and only then
+//! answers the waiters and lets the hints out. If a batch fails, each of its jobs is tried alone, so one bad row cannot take
+//! its neighbours down. What the writer remembers between batches (ids of people, open lanes) changes after a commit only.
 //!
 //! Where a commit is not answered, nobody can know whether it happened. What would have followed from it is put aside, and
 //! before anything else is written the writer looks whether the batch is there: then it follows late, and in its place.
@@ -30,11 +29,6 @@ use crate::telemetry::Metrics;
 
 /// How long the database has to take no writes before that is news.
 const FAILING_TOLD_AFTER: Millis = SECOND;
-/// Jobs in a commit from which on the next one waits for more: what each commit costs by itself is then worth sharing. One
-/// that is alone never waits.
-const SHARED_BY_MANY: usize = 8;
-/// How long it waits.
-const GATHER: Duration = Duration::from_millis(1);
 
 impl Abort {
     fn into_result(self, gauge: &Gauge) -> Result<Reply, Error> {
@@ -140,7 +134,6 @@ impl Writer {
             i64::from(u32::MAX)
         });
         let mut jobs = Vec::with_capacity(self.batch_max);
-        let mut shared_by = 0;
         loop {
             let taken = tokio::select! {
                 biased;
@@ -149,28 +142,9 @@ impl Writer {
             };
             match taken {
                 Some(0) => return,
-                Some(_) => {
-                    if shared_by >= SHARED_BY_MANY {
-                        self.gather(&mut waiting, &mut jobs).await;
-                    }
-                    shared_by = jobs.len();
-                    self.write(&mut jobs).await;
-                }
+                Some(_) => self.write(&mut jobs).await,
                 None => self.probe().await,
             }
-        }
-    }
-
-    /// Waits a moment for more jobs to share the next commit.
-    async fn gather(&self, waiting: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
-        if jobs.len() >= self.batch_max || !self.clock.runs() {
-            return;
-        }
-        tokio::time::sleep(GATHER).await;
-        while jobs.len() < self.batch_max
-            && let Ok(job) = waiting.try_recv()
-        {
-            jobs.push(job);
         }
     }
 

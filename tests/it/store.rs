@@ -368,14 +368,14 @@ on_both!(a_status_of_an_unknown_message_waits_until_it_is_known, async |database
     for wamid in ["wamid.out", "wamid.nobodys"] {
         accept(&store, status(wamid, "delivered", 1_795_337_400, None)).await;
     }
-    let strangers = Some(MessageId(4_711));
-    accept(&store, status("wamid.strangers", "delivered", 1_795_337_400, strangers)).await;
+    let strangers = MessageId(4_711);
+    accept(&store, status("wamid.strangers", "delivered", 1_795_337_400, Some(strangers))).await;
     let key = |wamid: &str| format!("s:{}:{wamid}:delivered", wire::NUMBER);
     for wamid in ["wamid.out", "wamid.nobodys"] {
         assert_eq!(event_state(&store, &key(wamid)).await, "parked", "{wamid}");
     }
     // A message of ours has its row before it leaves: this one is no more, and nothing is kept of what is told of it.
-    assert!(store.find_event(&key("wamid.strangers")).await.unwrap().is_none());
+    assert!(store.find_event(&key(&format!("{strangers}:wamid.strangers"))).await.unwrap().is_none());
     store.settle(settle(&outbound, SettleOutcome::Accepted { wamid: "wamid.out".to_owned() })).await.unwrap();
     let stored = message(&store, outbound.id).await;
     assert_eq!((stored.status, stored.delivered_at), (Status::Delivered, Some(1_795_337_400_000)));

@@ -34,8 +34,8 @@ use split::Change;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     /// The same for every delivery of the same thing, and for nothing else; at most [`DEDUPE_KEY_MAX`] bytes.
-    /// `m:<number>:<wamid>` for a message, `s:<number>:<wamid>:<status>[:<participant>…]` for a status, `x:<SHA-256>` for
-    /// all else.
+    /// `m:<number>:<wamid>` for a message, `s:<number>:[<our id>:]<wamid>:<status>[:<participant>…]` for a status,
+    /// `x:<SHA-256>` for all else.
     pub dedupe_key: String,
     /// Our phone number that it is about, as Meta's id; account-level changes have none.
     pub phone_number_id: Option<String>,

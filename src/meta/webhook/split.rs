@@ -148,7 +148,8 @@ impl<'a> Batch<'a> {
         let dedupe_key = match object.text("status") {
             Some(name) => {
                 let participants = status::participants(&object);
-                key::status(number, &update.wamid, &name, participants.iter().map(String::as_str))
+                let participants = participants.iter().map(String::as_str);
+                key::status(number, update.callback.as_deref(), &update.wamid, &name, participants)
             }
             None => self.change.key("statuses", number, raw.get()),
         };
