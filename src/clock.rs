@@ -65,12 +65,6 @@ impl Hand {
         };
         awake.into_values().for_each(Waker::wake);
     }
-
-    /// The moment for which somebody sleeps, if anybody does.
-    #[must_use]
-    pub fn next_due_at(&self) -> Option<Millis> {
-        Dial::of(&self.0).sleepers.first_key_value().map(|((at, _), _)| *at)
-    }
 }
 
 /// A sleeper's place on the dial, given up when it does not sleep any more.

@@ -20,6 +20,7 @@ mod judge;
 mod moment;
 mod process;
 mod report;
+mod rows;
 mod seed;
 mod stage;
 mod wire;

@@ -4,20 +4,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context as _;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConnection, DbBackend, Statement,
-};
-
 use crate::database::{Database, Engine};
 use crate::moment;
 use crate::report::tell;
+use crate::rows::{self, ID_BITS, Rows, phone};
 use crate::wire;
 
-/// Rows that one statement writes.
-const STEP: u64 = 500_000;
-/// Bits of an id below its millisecond, as `clock::Ids` has them.
-const ID_BITS: u32 = 12;
 /// The past that is made up, in milliseconds: 40 days, which ended a day ago.
 const PAST: u64 = 40 * 86_400_000;
 const DAY: u64 = 86_400_000;
@@ -42,21 +34,9 @@ pub(crate) async fn write(binary: &Path, database: &Database, past: Past) -> any
     let migrated =
         Command::new(binary).arg("migrate").env_clear().env("DATABASE_URL", database.url()).output()?;
     anyhow::ensure!(migrated.status.success(), "the migrations failed");
-    let mut options = ConnectOptions::new(database.url());
-    options.max_connections(1).sqlx_logging(false);
-    let db = Connect::connect(options).await?;
-    if database.engine() == Engine::Sqlite {
-        // It is written once, and whoever loses power here begins again.
-        for pragma in ["journal_mode=off", "synchronous=off", "cache_size=-524288", "temp_store=memory"] {
-            db.query_all_raw(Statement::from_string(DbBackend::Sqlite, format!("pragma {pragma}"))).await?;
-        }
-    }
-    let indexes = indexes(&db).await?;
-    for (name, _) in &indexes {
-        db.execute_unprepared(&format!("drop index {name}")).await?;
-    }
+    let rows = Rows::begin(database, &TABLES).await?;
     Writer {
-        db: &db,
+        rows: &rows,
         past,
         dialect: Dialect::of(database.engine()),
         began_at: moment::now() / 1_000 - PAST - DAY,
@@ -64,27 +44,8 @@ pub(crate) async fn write(binary: &Path, database: &Database, past: Past) -> any
     .write()
     .await?;
     tell("  indexes");
-    for (_, definition) in indexes {
-        db.execute_unprepared(&definition).await?;
-    }
-    db.close().await.context("the seeded database")
-}
-
-/// Name and definition of what can be made anew.
-async fn indexes(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, String)>> {
-    let backend = db.get_database_backend();
-    let tables = TABLES.map(|table| format!("'{table}'")).join(", ");
-    let sql = if backend == DbBackend::Postgres {
-        format!(
-            "select indexname, indexdef from pg_indexes where tablename in ({tables}) and indexname not like '%_pkey'"
-        )
-    } else {
-        format!(
-            "select name, sql from sqlite_master where type = 'index' and sql is not null and tbl_name in ({tables})"
-        )
-    };
-    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+    rows.index().await?;
+    rows.end().await
 }
 
 /// What the databases say differently.
@@ -105,7 +66,7 @@ impl Dialect {
 }
 
 struct Writer<'a> {
-    db: &'a DatabaseConnection,
+    rows: &'a Rows,
     past: Past,
     dialect: Dialect,
     /// Milliseconds.
@@ -124,41 +85,27 @@ impl Writer<'_> {
         self.followed().await
     }
 
-    /// Runs `insert into … select … from n`, where `n.i` counts from 0 to `count`.
-    async fn insert(&self, count: u64, into: &str, select: &str) -> anyhow::Result<()> {
-        for from in (0..count).step_by(usize::try_from(STEP)?) {
-            let last = (from + STEP).min(count) - 1;
-            let sql = format!(
-                "with recursive n(i) as (select cast({from} as bigint) union all select i + 1 from n where i < {last}) \
-                 insert into {into} select {select} from n"
-            );
-            self.db.execute_unprepared(&sql).await?;
-        }
-        Ok(())
-    }
-
     /// The id of the row `i` of `count` that are spread over the past.
     fn id(&self, i: &str, count: u64) -> String {
-        let first = self.began_at << ID_BITS;
-        let step = (PAST << ID_BITS) / count.max(1);
-        format!("({first} + ({i}) * {step})")
+        rows::id(self.began_at, PAST, i, count)
     }
 
     async fn people(&self) -> anyhow::Result<()> {
         let people = self.past.people;
         let (id, at, number) = (self.id("i", people), self.began_at, wire::NUMBER);
         let (phone, user) = (phone("i"), user_id("i"));
-        self.insert(
-            people,
-            "contact (id, wa_id, user_id, name, created_at, updated_at)",
-            &format!("{id}, {phone}, {user}, 'Person ' || i, {at}, {at}"),
-        )
-        .await?;
+        self.rows
+            .insert(
+                people,
+                "contact (id, wa_id, user_id, name, created_at, updated_at)",
+                &format!("{id}, {phone}, {user}, 'Person ' || i, {at}, {at}"),
+            )
+            .await?;
         for (kind, value) in [("wa_id", &phone), ("user_id", &user)] {
             let select = format!("{value}, '{kind}', {id}");
-            self.insert(people, "alias (value, kind, contact_id)", &select).await?;
+            self.rows.insert(people, "alias (value, kind, contact_id)", &select).await?;
         }
-        self.insert(
+        self.rows.insert(
             people,
             "session (id, contact_id, phone_number_id, shard, version, flow_hash, state, snapshot, handed_off, \
              timer_generation, last_inbound_at, created_at, updated_at)",
@@ -178,7 +125,7 @@ impl Writer<'_> {
         let (id, event) = (self.id("i", messages), self.id("i - i % 2", messages));
         let (number, random) = (wire::NUMBER, self.dialect.random);
         let at = format!("{id} / {}", 1 << ID_BITS);
-        self.insert(
+        self.rows.insert(
             messages,
             "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, content, \
              wamid, status, created_at, accepted_at, sent_at, delivered_at, read_at, position)",
@@ -195,7 +142,7 @@ impl Writer<'_> {
             (self.id("2 * i", messages), format!("{} / {}", self.id("2 * i", messages), 1 << ID_BITS));
         let person = format!("(i * 7919 % {people})");
         let line = self.id(&person, people);
-        self.insert(
+        self.rows.insert(
             messages / 2,
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
              accepted_at, done_at)",
@@ -214,7 +161,7 @@ impl Writer<'_> {
         let (id, line, number) = (format!("({after} + i)"), self.id("i", people), wire::NUMBER);
         let wamid = "'wamid.seed.' || i";
         let payload = payload(&phone("i"), &user_id("i"), wamid, "i");
-        self.insert(
+        self.rows.insert(
             unfinished,
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
              accepted_at)",
@@ -223,7 +170,7 @@ impl Writer<'_> {
             ),
         )
         .await?;
-        self.insert(
+        self.rows.insert(
             unfinished,
             "message (id, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, wamid, \
              status, created_at, sent_at, position)",
@@ -238,14 +185,8 @@ impl Writer<'_> {
     async fn followed(&self) -> anyhow::Result<()> {
         let sql =
             "insert into follower (name, position) select 'search', coalesce(max(position), 0) from message";
-        self.db.execute_unprepared(sql).await?;
-        Ok(())
+        self.rows.execute(sql).await
     }
-}
-
-/// As [`wire::phone`], of the person `i`.
-fn phone(i: &str) -> String {
-    format!("cast(4915100000000 + {i} as text)")
 }
 
 /// As [`wire::user_id`], of the person `i`.

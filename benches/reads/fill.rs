@@ -1,19 +1,11 @@
 //! A database with a past of every kind of row, written by the database itself from a few statements. Nothing of the program
 //! is measured here, so nothing of it is used but its migrations.
 
-use anyhow::Context as _;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConnection, DbBackend, Statement,
-};
-
 use crate::database::{Database, Engine};
+use crate::rows::{self, ID_BITS, Rows, phone};
 
 /// Our number.
 pub(crate) const NUMBER: &str = "106540352242922";
-/// Rows that one statement writes.
-const STEP: u64 = 250_000;
-/// Bits of an id below its millisecond, as `clock::Ids` has them.
-const ID_BITS: u32 = 12;
 const DAY: u64 = 86_400_000;
 /// The past that is made up: it ended a day ago.
 pub(crate) const PAST: u64 = 400 * DAY;
@@ -43,96 +35,51 @@ impl Past {
 
     /// The id of the row `i` of `count` that are spread over the past.
     fn id(&self, i: &str, count: u64) -> String {
-        let first = self.began_at << ID_BITS;
-        let step = (PAST << ID_BITS) / count.max(1);
-        format!("({first} + ({i}) * {step})")
+        rows::id(self.began_at, PAST, i, count)
     }
 }
 
 /// Migrates `database` and writes the past.
 pub(crate) async fn write(database: &Database, past: Past) -> anyhow::Result<()> {
     switchboard::store::migrate(database.url()).await?;
-    let mut options = ConnectOptions::new(database.url());
-    options.max_connections(1).sqlx_logging(false);
-    let db = Connect::connect(options).await?;
-    if database.engine() == Engine::Sqlite {
-        // It is written once, and whoever loses power here begins again.
-        for pragma in ["journal_mode=off", "synchronous=off", "cache_size=-262144", "temp_store=memory"] {
-            db.query_all_raw(Statement::from_string(DbBackend::Sqlite, format!("pragma {pragma}"))).await?;
-        }
-    }
-    let indexes = indexes(&db).await?;
-    for (name, _) in &indexes {
-        db.execute_unprepared(&format!("drop index {name}")).await?;
-    }
-    let writer = Writer { db: &db, past };
+    let rows = Rows::begin(database, &TABLES).await?;
+    let writer = Writer { rows: &rows, past };
     writer.people().await?;
     writer.messages().await?;
     writer.events().await?;
     writer.rest().await?;
     writer.counters().await?;
-    for (_, definition) in indexes {
-        db.execute_unprepared(&definition).await?;
-    }
+    rows.index().await?;
     if database.engine() == Engine::Postgres {
         // As its own housekeeping does sooner or later.
-        db.execute_unprepared("vacuum analyze").await?;
+        rows.execute("vacuum analyze").await?;
     }
-    db.close().await.context("the filled database")
-}
-
-/// Name and definition of what can be made anew.
-async fn indexes(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, String)>> {
-    let backend = db.get_database_backend();
-    let tables = TABLES.map(|table| format!("'{table}'")).join(", ");
-    let sql = if backend == DbBackend::Postgres {
-        format!(
-            "select indexname, indexdef from pg_indexes where tablename in ({tables}) and indexname not like '%_pkey'"
-        )
-    } else {
-        format!(
-            "select name, sql from sqlite_master where type = 'index' and sql is not null and tbl_name in ({tables})"
-        )
-    };
-    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+    rows.end().await
 }
 
 struct Writer<'a> {
-    db: &'a DatabaseConnection,
+    rows: &'a Rows,
     past: Past,
 }
 
 impl Writer<'_> {
-    /// Runs `insert into … select … from n`, where `n.i` counts from 0 to `count`.
-    async fn insert(&self, count: u64, into: &str, select: &str) -> anyhow::Result<()> {
-        for from in (0..count).step_by(usize::try_from(STEP)?) {
-            let last = (from + STEP).min(count) - 1;
-            let sql = format!(
-                "with recursive n(i) as (select cast({from} as bigint) union all select i + 1 from n where i < {last}) \
-                 insert into {into} select {select} from n"
-            );
-            self.db.execute_unprepared(&sql).await?;
-        }
-        Ok(())
-    }
-
     async fn people(&self) -> anyhow::Result<()> {
         let people = self.past.people();
         let (id, phone) = (self.past.id("i", people), phone("i"));
         let at = format!("{id} / {}", 1 << ID_BITS);
-        self.insert(
-            people,
-            "contact (id, wa_id, name, name_key, opted_out_at, opted_out_by, created_at, updated_at)",
-            &format!(
-                "{id}, {phone}, 'Person ' || i, 'person ' || i, case i % 100 when 0 then {at} end, \
+        self.rows
+            .insert(
+                people,
+                "contact (id, wa_id, name, name_key, opted_out_at, opted_out_by, created_at, updated_at)",
+                &format!(
+                    "{id}, {phone}, 'Person ' || i, 'person ' || i, case i % 100 when 0 then {at} end, \
                  case i % 100 when 0 then 'person' end, {at}, {at}"
-            ),
-        )
-        .await?;
+                ),
+            )
+            .await?;
         let alias = format!("{phone}, 'wa_id', {id}");
-        self.insert(people, "alias (value, kind, contact_id)", &alias).await?;
-        self.insert(
+        self.rows.insert(people, "alias (value, kind, contact_id)", &alias).await?;
+        self.rows.insert(
             people,
             "session (id, contact_id, phone_number_id, shard, version, flow_hash, state, snapshot, handed_off, \
              timer_generation, last_inbound_at, created_at, updated_at)",
@@ -161,7 +108,7 @@ impl Writer<'_> {
         // A word in all, one in a third, one in a thousandth, and one of its own in each tenth message.
         let body = "'order w' || (i % 1000) || case i % 3 when 0 then ' gear' else '' end \
                     || case i % 10 when 0 then ' ORD-' || i else '' end";
-        self.insert(
+        self.rows.insert(
             messages,
             "message (id, position, conversation_id, contact_id, shard, phone_number_id, event_id, direction, kind, body, \
              content, wamid, status, error_code, error, created_at, accepted_at, sent_at, delivered_at, read_at, failed_at)",
@@ -188,7 +135,7 @@ impl Writer<'_> {
         let line = self
             .past
             .id(&format!("(case i % {LONGEST_SHARE} when 0 then 0 else i * 7919 % {people} end)"), people);
-        self.insert(
+        self.rows.insert(
             events,
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, reason, payload, \
              accepted_at, done_at)",
@@ -208,7 +155,7 @@ impl Writer<'_> {
         let messages = self.past.messages;
         let (failed, line) = (self.past.id("1000 * i + 1", messages), self.past.id("0", self.past.people()));
         let at = format!("{failed} / {}", 1 << ID_BITS);
-        self.insert(
+        self.rows.insert(
             messages / 1_000,
             "queue (id, position, conversation_id, shard, phone_number_id, state, attempts, due_at, event_accepted_at, reason)",
             &format!("{failed}, {failed}, {line}, 0, '{NUMBER}', 'dead', 1, {at}, {at}, 'Meta said 131026'"),
@@ -216,7 +163,7 @@ impl Writer<'_> {
         .await?;
         let image = self.past.id("50 * i", messages);
         let at = format!("{image} / {}", 1 << ID_BITS);
-        self.insert(
+        self.rows.insert(
             messages / 50,
             "media (id, direction, state, kind, phone_number_id, mime_type, sha256, size, attempts, due_at, created_at, ready_at)",
             &format!(
@@ -227,7 +174,7 @@ impl Writer<'_> {
         .await?;
         let deed = self.past.id("100 * i + 7", messages);
         let at = format!("{deed} / {}", 1 << ID_BITS);
-        self.insert(
+        self.rows.insert(
             messages / 100,
             "audit (id, at, actor, action, target, outcome)",
             &format!(
@@ -238,13 +185,14 @@ impl Writer<'_> {
         .await?;
         let id = self.past.id("i", 1_000);
         let at = format!("{id} / {}", 1 << ID_BITS);
-        self.insert(
-            1_000,
-            "api_key (id, name, handle, hash, scopes, created_at)",
-            &format!("{id}, 'key ' || i, i, '{:064x}', 'read', {at}", 7),
-        )
-        .await?;
-        self.insert(
+        self.rows
+            .insert(
+                1_000,
+                "api_key (id, name, handle, hash, scopes, created_at)",
+                &format!("{id}, 'key ' || i, i, '{:064x}', 'read', {at}", 7),
+            )
+            .await?;
+        self.rows.insert(
             1_000,
             "template (id, business_account_id, name, language, category, status, components, created_at, updated_at, synced_at)",
             &format!("{id}, '1', 'template_' || i, 'en', 'UTILITY', 'APPROVED', '[]', {at}, {at}, {at}"),
@@ -268,7 +216,7 @@ impl Writer<'_> {
                 "insert into counter (phone_number_id, hour, name, value) \
                  select phone_number_id, {hour} as hour, {name} as name, count(*) from message {condition} group by 1, 2, 3"
             );
-            self.db.execute_unprepared(&sql).await?;
+            self.rows.execute(&sql).await?;
         }
         for sql in [
             "insert into counter_day (phone_number_id, day, name, value) \
@@ -276,7 +224,7 @@ impl Writer<'_> {
             "insert into counter (phone_number_id, hour, name, value) \
              select phone_number_id, 0, name, sum(value) from counter_day group by 1, 2, 3",
         ] {
-            self.db.execute_unprepared(sql).await?;
+            self.rows.execute(sql).await?;
         }
         Ok(())
     }
@@ -284,8 +232,3 @@ impl Writer<'_> {
 
 /// The rank of `failed`, as the store keeps it.
 const FAILED: i16 = 50;
-
-/// The phone number of the person `i`.
-pub(crate) fn phone(i: &str) -> String {
-    format!("cast(4915100000000 + {i} as text)")
-}

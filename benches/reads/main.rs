@@ -15,6 +15,8 @@ mod fill;
 #[expect(dead_code, reason = "the load uses more of it")]
 #[path = "../load/process.rs"]
 mod process;
+#[path = "../load/rows.rs"]
+mod rows;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;

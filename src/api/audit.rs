@@ -109,15 +109,12 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
 }
 
 fn filter(params: &Params) -> Result<DeedFilter, Problem> {
-    let outcomes = Outcome::ALL.map(Outcome::as_str).join("`, `");
     Ok(DeedFilter {
-        actor: params.parsed("actor", &format!("one of `{}`", Actor::KINDS.join("`, `")), |text| {
-            Actor::KINDS.contains(&text).then(|| text.to_owned())
-        })?,
+        actor: params.word("actor", &Actor::KINDS)?,
         key: params.parsed("key", "the id of a key (`key_…`)", |text| text.parse().ok())?,
         action: params.text("action"),
         target: params.text("target"),
-        outcome: params.parsed("outcome", &format!("one of `{outcomes}`"), Outcome::parse)?,
+        outcome: params.one_of("outcome", &Outcome::ALL.map(Outcome::as_str), Outcome::parse)?,
         times: params.times()?,
     })
 }

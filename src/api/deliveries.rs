@@ -102,10 +102,13 @@ struct DeliveriesQuery {
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["outlet", "state", "order", "limit", "cursor"])?;
     let window = Window::of("deliveries", &params)?;
-    let states = DeliveryState::ALL.map(DeliveryState::as_str).join("`, `");
     let filter = DeliveryFilter {
         outlet: params.text("outlet"),
-        state: params.parsed("state", &format!("one of `{states}`"), DeliveryState::parse)?,
+        state: params.one_of(
+            "state",
+            &DeliveryState::ALL.map(DeliveryState::as_str),
+            DeliveryState::parse,
+        )?,
     };
     let found = store.list_deliveries(filter, window.page()).await?;
     Ok(window.answer::<_, DeliveryView>(&request, &params, found, |row| row.delivery.id.0))

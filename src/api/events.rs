@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 
 use super::auth::ApiKeys;
 use super::notice::{NoticeView, notice_json};
-use super::params::Params;
+use super::params::{Params, one_of};
 use super::problem::Problem;
 use crate::domain::ids::ContactId;
 use crate::domain::notice::{Kind, NoticeId};
@@ -125,13 +125,12 @@ fn asked(request: &HttpRequest, params: &Params) -> Result<Option<NoticeId>, Pro
 }
 
 async fn filter(store: &Store, params: &Params) -> Result<Filter, Problem> {
-    let kinds = Kind::ALL.map(Kind::as_str).join("`, `");
     let contact = match params.contact()? {
         None => None,
         Some(who) => Some(find(store, who).await?),
     };
     Ok(Filter {
-        kinds: params.list("kind", &format!("one of `{kinds}`"), Kind::parse)?,
+        kinds: params.list("kind", &one_of(&Kind::ALL.map(Kind::as_str)), Kind::parse)?,
         numbers: params
             .list("phone_number_id", "a number of ours, by Meta's id", |id| Some(id.to_owned()))?,
         contact,

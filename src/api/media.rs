@@ -188,7 +188,6 @@ fn missing(file: &StoredMedia) -> String {
 }
 
 fn filter(params: &Params) -> Result<MediaFilter, Problem> {
-    let states = MediaState::ALL.map(MediaState::as_str).join("`, `");
     let hash = |text: &str| {
         let hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         hex.then(|| text.to_ascii_lowercase())
@@ -197,7 +196,7 @@ fn filter(params: &Params) -> Result<MediaFilter, Problem> {
         direction: params.parsed("direction", "`in` or `out`", |text| {
             matches!(text, "in" | "out").then(|| text.to_owned())
         })?,
-        state: params.parsed("state", &format!("one of `{states}`"), MediaState::parse)?,
+        state: params.one_of("state", &MediaState::ALL.map(MediaState::as_str), MediaState::parse)?,
         kind: params.get("type").map(str::to_owned),
         sha256: params.parsed("sha256", "64 hexadecimal digits", hash)?,
     })

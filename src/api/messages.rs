@@ -12,7 +12,7 @@ use super::idempotency::{IdempotencyHeader, IdempotencyKey};
 use super::named;
 use super::openapi::words::{ConversationIdText, DirectionText, MessageIdText};
 use super::page::{PageQuery, Paged, Window};
-use super::params::Params;
+use super::params::{Params, one_of};
 use super::problem::Problem;
 use super::view::{MessageView, MessageWithAttempts, Time};
 use crate::domain::delivery::Status;
@@ -177,7 +177,7 @@ fn filter(params: &Params) -> Result<MessageFilter, Problem> {
         kinds: params.list("type", "a type such as `text` or `image`", |kind| {
             (!kind.is_empty()).then(|| kind.to_owned())
         })?,
-        statuses: params.list("status", &format!("one of `{}`", statuses()), Status::parse)?,
+        statuses: params.list("status", &one_of(&statuses()), Status::parse)?,
         times: params.times()?,
         words: None,
     })
@@ -196,10 +196,10 @@ async fn words(params: &Params, store: &Store) -> Result<Option<Sought>, Problem
     }
 }
 
-fn statuses() -> String {
-    let mut names: Vec<&str> = Status::ALL.map(Status::as_str).into();
+fn statuses() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Status::ALL.map(Status::as_str).into();
     // Two of them are shown as `failed`.
     names.sort_unstable();
     names.dedup();
-    names.join("`, `")
+    names
 }

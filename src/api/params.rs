@@ -62,6 +62,21 @@ impl Params {
         read(value).map(Some).ok_or_else(wrong)
     }
 
+    /// The value of `name`, which has to be one of `words`, as `read` understands it.
+    pub(super) fn one_of<T>(
+        &self,
+        name: &str,
+        words: &[&str],
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        self.parsed(name, &one_of(words), read)
+    }
+
+    /// The value of `name`, which has to be one of `words`, as it stands.
+    pub(super) fn word(&self, name: &str, words: &[&str]) -> Result<Option<String>, Problem> {
+        self.one_of(name, words, |text| words.contains(&text).then(|| text.to_owned()))
+    }
+
     /// The values of `name`, which stand with commas between them, each as `read` understands it; none when it is not there.
     pub(super) fn list<T>(
         &self,
@@ -126,6 +141,11 @@ impl Params {
         url.query_pairs_mut().extend_pairs(others).append_pair("cursor", cursor);
         format!("{}?{}", url.path(), url.query().unwrap_or_default())
     }
+}
+
+/// How a refusal says which words there are.
+pub(super) fn one_of(words: &[&str]) -> String {
+    format!("one of `{}`", words.join("`, `"))
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {

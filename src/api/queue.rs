@@ -102,9 +102,8 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
     let known = ["state", "phone_number_id", "conversation", "code", "order", "limit", "cursor"];
     let params = Params::of(&request, &known)?;
     let window = Window::of("queue", &params)?;
-    let states = QueueState::ALL.map(QueueState::as_str).join("`, `");
     let filter = QueueFilter {
-        state: params.parsed("state", &format!("one of `{states}`"), QueueState::parse)?,
+        state: params.one_of("state", &QueueState::ALL.map(QueueState::as_str), QueueState::parse)?,
         phone_number_id: params.text("phone_number_id"),
         conversation: params.conversation()?,
         code: params

@@ -134,11 +134,8 @@ struct EventQuery {
 pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &PARAMS)?;
     let window = Window::of("webhooks", &params)?;
-    let states = EVENT_STATES.join("`, `");
     let filter = EventFilter {
-        state: params.parsed("state", &format!("one of `{states}`"), |text| {
-            EVENT_STATES.contains(&text).then(|| text.to_owned())
-        })?,
+        state: params.word("state", &EVENT_STATES)?,
         kind: params.text("type"),
         conversation: params.conversation()?,
         phone_number_id: params.text("phone_number_id"),

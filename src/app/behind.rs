@@ -70,7 +70,7 @@ impl Core {
         metrics.started(parts.clock.now());
         let ids = Ids::new(parts.clock.clone());
         let settings = store_settings(config);
-        let director = parts.rehearsal.as_ref().map(|rehearsal| Arc::clone(&rehearsal.director));
+        let director = parts.simulation.as_ref().map(|simulation| Arc::clone(&simulation.director));
         let opened = Store::open_directed(&settings, parts.clock.clone(), ids, metrics.clone(), director);
         let (store, hints) = opened.await?;
         let statements = people::Statements::of(&parts);
@@ -91,7 +91,7 @@ impl Core {
             metrics: metrics.clone(),
             limits: sender_limits(config),
         };
-        let numbers = numbers(config, parts.rehearsal.as_ref().map(|rehearsal| &rehearsal.wire))?;
+        let numbers = numbers(config, parts.simulation.as_ref().map(|simulation| &simulation.wire))?;
         let fetcher = fetcher(config, &store, &vault, &numbers, &metrics);
         let keeper = Keeper {
             store: store.clone(),

@@ -59,12 +59,12 @@ pub struct Parts {
     /// The environment, for the secrets of services that flows ask.
     pub variables: Variables,
     /// Who stands in for the outside world; nobody does in the program.
-    pub rehearsal: Option<Rehearsal>,
+    pub simulation: Option<Simulation>,
 }
 
 /// What a simulation owns beside the clock.
 #[derive(Clone)]
-pub struct Rehearsal {
+pub struct Simulation {
     /// When the store's work happens, and whether it fails.
     pub director: Arc<dyn Director>,
     /// What becomes of each request to Meta.
@@ -77,7 +77,7 @@ impl Parts {
     pub fn new(flow: impl Into<Arc<Flow>>) -> Self {
         let (flows, functions, clock) = (HashMap::new(), Functions::default(), Clock::system());
         let variables: Variables = Arc::new(|_| None);
-        Self { flow: flow.into(), flows, functions, clock, tokens: None, variables, rehearsal: None }
+        Self { flow: flow.into(), flows, functions, clock, tokens: None, variables, simulation: None }
     }
 }
 
@@ -246,7 +246,7 @@ impl Running {
     }
 }
 
-// Our business accounts, each once, in the order of their numbers.
+/// Our business accounts, each once, in the order of their numbers.
 fn business_accounts(config: &Config) -> Vec<String> {
     let mut accounts: Vec<String> = Vec::new();
     for account in config.numbers.iter().filter_map(|number| number.business_account_id.as_ref()) {

@@ -21,7 +21,7 @@ use crate::conversation::Desk;
 use crate::conversation::flows::Flows;
 use crate::conversation::memory::Memory;
 use crate::conversation::turn;
-use crate::domain::consent::{Consent, Words};
+use crate::domain::consent::Words;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Message;
@@ -196,18 +196,8 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     /// As it was before its first event.
     fn new(replay: &'a Replay, session: Session) -> Self {
-        let session = Session {
-            version: 0,
-            flow_hash: String::new(),
-            state: None,
-            snapshot: String::new(),
-            handed_off: false,
-            handed_off_until: None,
-            consent: Consent::default(),
-            timer_generation: 0,
-            last_inbound_at: None,
-            ..session
-        };
+        let Session { conversation, contact, phone_number_id, identity, .. } = session;
+        let session = Session::begun(conversation, contact, phone_number_id, identity);
         let memory = Memory { session, snapshot: Snapshot::default(), flow: Arc::clone(&replay.flow) };
         Self { replay, memory, waits_until: None, exchanges: Vec::new() }
     }

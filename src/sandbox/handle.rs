@@ -17,7 +17,7 @@ use super::graph::Received;
 use super::limits::Limits;
 use super::media::{Media, Sent};
 use super::parts::Parts;
-use super::phones::{CannotSay, NewIds, PhoneSummary, Profile, TRANSCRIPT_MAX};
+use super::phones::{CannotSay, NewIds, PhoneSummary, TRANSCRIPT_MAX};
 use super::said::{Beside, Said};
 use super::server::{self, Errand};
 use super::settings::Settings;
@@ -183,22 +183,6 @@ impl LocalMeta {
     /// When either is no number, or the new one has an owner.
     pub fn change_number(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
         self.parts.phones.change(phone, &NewIds { wa_id: Some(to.to_owned()), user_id: None })
-    }
-
-    /// A person gets another user id; the webhook tells so, and the old one leads nowhere.
-    ///
-    /// # Errors
-    /// When `phone` is no number, or `to` no user id or somebody's.
-    pub fn change_user_id(&self, phone: &str, to: &str) -> Result<String, CannotSay> {
-        self.parts.phones.change(phone, &NewIds { wa_id: None, user_id: Some(to.to_owned()) })
-    }
-
-    /// Whether the business is told no number of this person, as with those who go by a username.
-    ///
-    /// # Errors
-    /// When `phone` is no number.
-    pub fn hide_number(&self, phone: &str, hides: bool) -> Result<(), CannotSay> {
-        self.parts.phones.set_profile(phone, Profile::hiding(hides))
     }
 
     /// A person stops or resumes marketing; the webhook tells so.

@@ -8,7 +8,6 @@ use lru::LruCache;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 
 use crate::clock::Millis;
-use crate::domain::consent::Consent;
 use crate::domain::contact::{AliasKind, Identity};
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
@@ -452,21 +451,7 @@ impl Lookup {
         });
         scope.tally.add(number, "conversations", 1);
         scope.news.push(News::Conversation(conversation, notice::Change::Started));
-        Session {
-            conversation,
-            contact: ContactId(contact),
-            phone_number_id: number.into(),
-            identity: identity.clone(),
-            version: 0,
-            flow_hash: String::new(),
-            state: None,
-            snapshot: String::new(),
-            handed_off: false,
-            handed_off_until: None,
-            consent: Consent::default(),
-            timer_generation: 0,
-            last_inbound_at: None,
-        }
+        Session::begun(conversation, ContactId(contact), number.into(), identity.clone())
     }
 
     /// Writes what was begun.

@@ -199,6 +199,33 @@ pub struct Session {
     pub last_inbound_at: Option<Millis>,
 }
 
+impl Session {
+    /// A conversation as it begins: nothing has happened in it.
+    #[must_use]
+    pub fn begun(
+        conversation: ConversationId,
+        contact: ContactId,
+        phone_number_id: Arc<str>,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            conversation,
+            contact,
+            phone_number_id,
+            identity,
+            version: 0,
+            flow_hash: String::new(),
+            state: None,
+            snapshot: String::new(),
+            handed_off: false,
+            handed_off_until: None,
+            consent: Consent::default(),
+            timer_generation: 0,
+            last_inbound_at: None,
+        }
+    }
+}
+
 /// A turn, ready to be committed.
 #[derive(Debug, Clone)]
 pub struct Turn {

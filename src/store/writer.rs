@@ -177,7 +177,7 @@ impl Writer {
             self.write_all(jobs).await;
         }
         for job in scrubs {
-            let scrubbed = scrub::files(&self.db, self.scrub_max).await;
+            let scrubbed = self.stage.work(scrub::files(&self.db, self.scrub_max)).await;
             job.answer(scrubbed.map(Reply::Scrubbed).map_err(Error::Database));
         }
     }

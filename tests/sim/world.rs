@@ -17,7 +17,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 use switchboard::api;
-use switchboard::app::{Core, Parts, Rehearsal};
+use switchboard::app::{Core, Parts, Simulation};
 use switchboard::clock::{Clock, Hand, Millis};
 use switchboard::config::{Config, DatabaseUrl, Number, Secret};
 use switchboard::flow::{Flow, Functions};
@@ -258,11 +258,12 @@ impl World<'_> {
 
     fn parts(&self) -> Parts {
         let stage = Stage { fate: Arc::clone(&self.fate), database: self.place.database.clone() };
-        let rehearsal = Rehearsal { director: Arc::new(stage), wire: Arc::new(Line(Arc::clone(&self.meta))) };
+        let simulation =
+            Simulation { director: Arc::new(stage), wire: Arc::new(Line(Arc::clone(&self.meta))) };
         Parts {
             clock: self.clock.clone(),
             functions: self.place.functions.clone(),
-            rehearsal: Some(rehearsal),
+            simulation: Some(simulation),
             ..Parts::new(Arc::clone(&self.place.flow))
         }
     }

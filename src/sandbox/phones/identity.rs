@@ -23,13 +23,6 @@ pub(in crate::sandbox) struct Profile {
     parent_user_id: Option<String>,
 }
 
-impl Profile {
-    /// Sets nothing but whether the number is hidden.
-    pub(in crate::sandbox) fn hiding(hides: bool) -> Self {
-        Self { hides_number: Some(hides), ..Self::default() }
-    }
-}
-
 /// What changes about a person.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
