@@ -12,7 +12,7 @@ use crate::domain::notice::Kind;
 settings! { Outlet:
 
 /// A system of your own that is told what happens, by signed POSTs. Its secret is better set in the environment, as
-/// SWITCHBOARD_OUTLET_<NAME>_SECRET: the name in capitals, `_` for `-`.
+/// `SWITCHBOARD_OUTLET_<NAME>_SECRET`: the name in capitals, `_` for `-`.
 struct Outlet {
     /// What it is called in the log of deliveries. It has to be there.
     name: String = "outlet", "", rule::name();
