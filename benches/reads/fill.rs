@@ -50,11 +50,18 @@ pub(crate) async fn write(database: &Database, past: Past) -> anyhow::Result<()>
     writer.rest().await?;
     writer.counters().await?;
     rows.index().await?;
-    if database.engine() == Engine::Postgres {
-        // As its own housekeeping does sooner or later.
-        rows.execute("vacuum analyze").await?;
-    }
     rows.end().await
+}
+
+/// What the database's own housekeeping does sooner or later, once the program has taken in the words as well: without it,
+/// PostgreSQL does not know which of them are rare.
+pub(crate) async fn keep_house(database: &Database) -> anyhow::Result<()> {
+    if database.engine() == Engine::Postgres {
+        let rows = Rows::begin(database, &[]).await?;
+        rows.execute("vacuum analyze").await?;
+        rows.end().await?;
+    }
+    Ok(())
 }
 
 struct Writer<'a> {

@@ -214,6 +214,7 @@ async fn measure(cli: &Cli, engine: Engine, messages: u64) -> anyhow::Result<Vec
     fill::write(&database, past).await?;
     tell("  the program starts, and takes in the words");
     let program = Program::start(&cli.binary, &database, past).await?;
+    fill::keep_house(&database).await?;
     tell("  measured");
     let mut rows = Vec::new();
     for (call, deep) in CALLS.iter().chain(&STATISTICS) {
