@@ -25,6 +25,11 @@ use crate::telemetry::Metrics;
 use crate::template::Book;
 use crate::webhook::{self, Door};
 
+/// How long a connection may idle. Longer than the 60 s for which common proxies keep theirs to a server behind them (nginx's
+/// `keepalive_timeout` of an upstream, the idle timeout of AWS's load balancers): the one who sends the next request has to
+/// be the one who closes, else that request may meet a closed door.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// What both doors look at, beside the store.
 #[derive(Clone)]
 pub(super) struct Known {
@@ -63,6 +68,7 @@ pub(super) fn open(config: &Config, core: &Core) -> anyhow::Result<(SocketAddr, 
             .configure(api::configure(api))
     })
     .workers(Limits::threads(config.limits.http_workers))
+    .keep_alive(KEEP_ALIVE)
     .disable_signals()
     .shutdown_timeout(config.limits.shutdown_timeout.as_secs())
     .bind(config.listen)

@@ -95,6 +95,11 @@ impl Program {
         self.folder.path()
     }
 
+    /// How it ended, if it has by itself.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// SIGKILL, without a warning.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -127,7 +132,7 @@ impl Program {
         let http = super::wire::client();
         let url = format!("http://{}/api/whatsapp/health", self.addr);
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 panic!("the program ended by itself: {status}");
             }
             if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
