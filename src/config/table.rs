@@ -86,7 +86,7 @@ struct Database in database {
     /// Connections that read, beside the one that writes.
     reader_connections: u32 = "4", "SWITCHBOARD_READER_CONNECTIONS", rule::count("connections", 1..=64);
     /// The most jobs that the writer puts into one commit.
-    writer_batch: usize = "256", "SWITCHBOARD_WRITER_BATCH", rule::count("jobs", 1..=4_096);
+    writer_batch: usize = "1024", "SWITCHBOARD_WRITER_BATCH", rule::count("jobs", 1..=4_096);
 }
 
 /// How Meta is reached and believed.

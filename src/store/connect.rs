@@ -28,10 +28,10 @@ const STATEMENT_TIMEOUT: &str = "30s";
 /// Page cache of the writer and of each reader, in KiB (negative is SQLite's way of saying KiB).
 const CACHE_KIB: &str = "-16384";
 
-/// The ways into the database.
-pub(crate) struct Connections {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) readers: DatabaseConnection,
+/// The ways into the database for those who read.
+pub(crate) struct Readers {
+    /// For what the program itself has to know.
+    pub(crate) ours: DatabaseConnection,
     /// For lists, searches and statistics: a slow one holds up others of its kind and nothing else.
     pub(crate) lists: DatabaseConnection,
     /// For the queries of flows: a slow one holds up other flows' queries and nothing else.
@@ -47,14 +47,20 @@ enum Role {
     Flow,
 }
 
-/// Opens `url`: the writer first, because switching SQLite to its write-ahead log needs the file for itself.
-pub(crate) async fn open(url: &str, readers: u32) -> Result<Connections, Error> {
+/// Opens the connection that writes: before all others, because switching SQLite to its write-ahead log needs the file for
+/// itself.
+pub(crate) async fn open_writer(url: &str) -> Result<DatabaseConnection, Error> {
     let writer = Database::connect(options(url, Role::Writer, 1)).await?;
     assert_durable(&writer).await?;
-    let readers = Database::connect(options(url, Role::Reader, readers.max(1))).await?;
+    Ok(writer)
+}
+
+/// Opens those that read.
+pub(crate) async fn open_readers(url: &str, connections: u32) -> Result<Readers, Error> {
+    let ours = Database::connect(options(url, Role::Reader, connections.max(1))).await?;
     let lists = Database::connect(options(url, Role::List, LIST_CONNECTIONS)).await?;
     let flows = Database::connect(options(url, Role::Flow, FLOW_CONNECTIONS)).await?;
-    Ok(Connections { writer, readers, lists, flows })
+    Ok(Readers { ours, lists, flows })
 }
 
 /// Opens one connection for migrations, which may take their time.

@@ -33,6 +33,7 @@ mod consent;
 mod counters;
 mod delivery;
 pub mod demo;
+mod desk;
 mod directory;
 mod entity;
 mod feed;
@@ -78,6 +79,7 @@ pub use types::{
 };
 
 use batch::Reply;
+use desk::Desk;
 use privacy::tombstone::{self, Hasher};
 use request::{Job, Request};
 use stage::{Director, Moment, Stage};
@@ -213,15 +215,20 @@ impl Store {
         director: Option<Arc<dyn Director>>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
         let stage = Stage::new(director);
-        let opening = async {
-            prepare(&settings.url, settings.migrate).await?;
-            let connections = connect::open(&settings.url, settings.reader_connections).await?;
-            ids.start_after(recovery::highest_id(&connections.writer).await?);
-            let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
-            let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
-            Ok::<_, Error>((connections, hasher, erased))
+        let desk = Desk::set_up(&stage)?;
+        let (of_writer, of_ids) = (settings.clone(), ids.clone());
+        let opening = async move {
+            let Settings { url, migrate, hash_key, .. } = of_writer;
+            prepare(&url, migrate).await?;
+            let writer = connect::open_writer(&url).await?;
+            of_ids.start_after(recovery::highest_id(&writer).await?);
+            let hasher = Hasher::open(&writer, &hash_key).await?;
+            let erased = tombstone::Memory::read(&writer, hasher.clone()).await?;
+            Ok((writer, hasher, erased))
         };
-        let (connections, hasher, erased) = stage.work(opening).await?;
+        let (writer, hasher, erased) = desk.open(&stage, opening).await?;
+        let reading = connect::open_readers(&settings.url, settings.reader_connections);
+        let connections = stage.work(reading).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -229,7 +236,7 @@ impl Store {
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
         let (hints, hinted) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(
-            (connections.writer, erased),
+            (writer, erased),
             settings,
             clock.clone(),
             ids.clone(),
@@ -237,9 +244,9 @@ impl Store {
             hints,
             metrics,
         );
-        tokio::spawn(writer.on(stage.clone()).run(waiting));
+        desk.occupy(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
-            readers: connections.readers,
+            readers: connections.ours,
             lists: connections.lists,
             flows: connections.flows,
             runtime: tokio::runtime::Handle::current(),
