@@ -214,8 +214,13 @@ impl Store {
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
         let stage = Stage::new(director);
         let opening = async {
-            prepare(&settings.url, settings.migrate).await?;
+            if settings.migrate {
+                migrate(&settings.url).await?;
+            }
             let connections = connect::open(&settings.url, settings.reader_connections).await?;
+            if !settings.migrate {
+                assert_migrated(&connections.writer).await?;
+            }
             ids.start_after(recovery::highest_id(&connections.writer).await?);
             let hasher = Hasher::open(&connections.writer, &settings.hash_key).await?;
             let erased = tombstone::Memory::read(&connections.writer, hasher.clone()).await?;
@@ -396,13 +401,8 @@ pub async fn migrate(url: &str) -> Result<usize, Error> {
     Ok(pending)
 }
 
-async fn prepare(url: &str, apply: bool) -> Result<(), Error> {
-    if apply {
-        return migrate(url).await.map(drop);
-    }
-    let db = connect::open_migrator(url).await?;
-    let pending = migration::Migrator::get_pending_migrations(&db).await?;
-    db.close().await?;
+async fn assert_migrated(db: &DatabaseConnection) -> Result<(), Error> {
+    let pending = migration::Migrator::get_pending_migrations(db).await?;
     if pending.is_empty() {
         return Ok(());
     }
