@@ -3,8 +3,8 @@
 //! Everything that asks "what time is it", waits, or needs a fresh id asks here, so that a test can own the clock
 //! ([`Clock::manual`]) and see the same ids in every run. Times are `i64` milliseconds since the Unix epoch.
 //!
-//! What is deliberately not here: time-outs of sockets. They guard against a peer that hangs, and a peer's time is
-//! not ours to set.
+//! Time-outs of our own work are here too ([`Clock::within`]). Those of sockets deliberately are not: they guard against a
+//! peer that hangs, and a peer's time is not ours to set.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -45,6 +45,8 @@ struct Dial {
     now: Millis,
     sleepers: BTreeMap<(Millis, u64), Waker>,
     next_sleeper: u64,
+    /// Whether time-outs run on it as well.
+    times_out: bool,
 }
 
 impl Dial {
@@ -92,7 +94,17 @@ impl Clock {
     /// A clock that stands at `start` until its [`Hand`] moves it.
     #[must_use]
     pub fn manual(start: Millis) -> (Self, Hand) {
-        let dial = Dial { now: start, sleepers: BTreeMap::new(), next_sleeper: 0 };
+        Self::on_a_dial(start, false)
+    }
+
+    /// As [`Clock::manual`], and time-outs run on it too: whoever moves it decides what takes too long.
+    #[must_use]
+    pub fn manual_with_time_outs(start: Millis) -> (Self, Hand) {
+        Self::on_a_dial(start, true)
+    }
+
+    fn on_a_dial(start: Millis, times_out: bool) -> (Self, Hand) {
+        let dial = Dial { now: start, sleepers: BTreeMap::new(), next_sleeper: 0, times_out };
         let dial = Arc::new(Mutex::new(dial));
         (Self(Source::Manual(Arc::clone(&dial))), Hand(dial))
     }
@@ -137,6 +149,21 @@ impl Clock {
     /// Waits for `duration` on this clock.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now() + duration_ms(duration)).await;
+    }
+
+    /// Does `work`, unless it takes longer than `limit`: then it is dropped where it stands, for `None`. Beside a manual clock
+    /// the machine's time counts: a test that moves the hand is not to end what is under way.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        match &self.0 {
+            Source::Manual(dial) if Dial::of(dial).times_out => {
+                tokio::select! {
+                    biased;
+                    done = work => Some(done),
+                    () = self.sleep(limit) => None,
+                }
+            }
+            Source::System | Source::Manual(_) => tokio::time::timeout(limit, work).await.ok(),
+        }
     }
 }
 
@@ -239,5 +266,22 @@ mod tests {
         assert!(!sleeper.is_finished());
         hand.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_left_where_it_stands() {
+        let limit = Duration::from_secs(60);
+        for (owns_time_outs, expected) in [(true, None), (false, Some(7))] {
+            let (clock, hand) =
+                if owns_time_outs { Clock::manual_with_time_outs(0) } else { Clock::manual(0) };
+            assert_eq!(clock.within(limit, async { 6 }).await, Some(6));
+            let (go, gone) = tokio::sync::oneshot::channel();
+            let work = tokio::spawn(async move { clock.within(limit, async { gone.await.unwrap() }).await });
+            tokio::task::yield_now().await;
+            hand.advance(limit);
+            tokio::task::yield_now().await;
+            let _ = go.send(7);
+            assert_eq!(work.await.unwrap(), expected);
+        }
     }
 }

@@ -55,13 +55,14 @@ mod templates;
 mod view;
 mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::guard::{self, GuardContext};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Data, JsonConfig, PathConfig, ServiceConfig};
 
+use crate::api::endpoints::Endpoint;
 use crate::feed::Feed;
 use crate::media::library::Library;
 use crate::privacy::erase::Eraser;
@@ -131,6 +132,12 @@ pub struct Deps {
     pub limits: SendLimits,
 }
 
+/// What there is to ask for, and the document of it: the same in every app of a process.
+static WHOLE: LazyLock<(Vec<Endpoint>, Data<openapi::Document>)> = LazyLock::new(|| {
+    let (endpoints, document) = openapi::build();
+    (endpoints, Data::new(openapi::Document::of(&document)))
+});
+
 /// What mounts this door: `App::new().configure(api::configure(deps))`. It is cloned once per worker.
 pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send + 'static {
     let Deps {
@@ -156,8 +163,8 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
     let (eraser, exporter) = (Data::new(eraser), Data::new(exporter));
     let (limits, set_token) = (Data::new(limits), Data::from(set_token));
     let (numbers, health): (Data<[Number]>, Data<_>) = (Data::from(numbers), Data::from(health));
-    let (endpoints, document) = openapi::build();
-    let document = Data::new(openapi::Document::of(&document));
+    let (endpoints, document) = &*WHOLE;
+    let document = document.clone();
     move |app: &mut ServiceConfig| {
         let counted = metrics.clone();
         let mut api = web::scope("/api")
@@ -180,7 +187,7 @@ pub fn configure(deps: Deps) -> impl FnOnce(&mut ServiceConfig) + Clone + Send +
             .app_data(JsonConfig::default().limit(BODY_MAX_BYTES).error_handler(problem::of_json))
             .app_data(PathConfig::default().error_handler(|error, _| problem::of_path(&error).into()));
         let mut keyed = web::scope("");
-        for (path, needs_key, resource) in endpoints::resources(&endpoints) {
+        for (path, needs_key, resource) in endpoints::resources(endpoints) {
             if !path.starts_with("/api/") {
                 let keys = keys.clone();
                 let alone = resource

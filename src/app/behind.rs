@@ -180,7 +180,7 @@ impl Core {
 
 /// The services that flows ask, if nothing keeps them from being asked.
 fn services(config: &Config, parts: &Parts) -> anyhow::Result<Services> {
-    let services = Services::new(Arc::clone(&parts.variables), config.connectors.plain_http.clone())?;
+    let services = Services::new(Arc::clone(&parts.variables), config.connectors.plain_http.clone());
     for flow in std::iter::once(&*parts.flow).chain(parts.flows.values()) {
         let unfit = services.unfit(flow);
         anyhow::ensure!(unfit.is_empty(), "the flow `{}` cannot be run: {}", flow.name(), unfit.join("; "));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -23,31 +23,26 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// The environment: the value of a variable.
 pub type Variables = Arc<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 
-/// What is needed to ask services. Has to be used within one tokio runtime.
-#[derive(Clone)]
+/// What is needed to ask services. Has to be used within one tokio runtime. Who asks is made when a flow first has a service
+/// to ask: that reads all of the machine's CA certificates.
 pub struct Services {
     /// For the world, through the proxy of the environment where there is one.
-    outside: Client,
+    outside: OnceLock<Client>,
     /// For this machine: no proxy.
-    here: Client,
+    here: OnceLock<Client>,
     variables: Variables,
     plain_http: Vec<String>,
 }
 
 impl Services {
     /// With this environment, and these hosts that may be asked over plain http beside those of this machine.
-    ///
-    /// # Errors
-    /// When the machine has no CA certificates.
-    pub fn new(variables: Variables, plain_http: Vec<String>) -> Result<Self, reqwest::Error> {
-        // The first one installed serves the whole process; that another room was faster is no error.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let (outside, here) = (settings().build()?, settings().no_proxy().build()?);
-        Ok(Self { outside, here, variables, plain_http })
+    #[must_use]
+    pub fn new(variables: Variables, plain_http: Vec<String>) -> Self {
+        Self { outside: OnceLock::new(), here: OnceLock::new(), variables, plain_http }
     }
 
-    /// What keeps the services of a flow from being asked, one sentence each: secrets that are not set, and hosts to which
-    /// everything would go unencrypted.
+    /// What keeps the services of a flow from being asked, one sentence each: secrets that are not set, hosts to which
+    /// everything would go unencrypted, and that the machine has no CA certificates.
     #[must_use]
     pub fn unfit(&self, flow: &Flow) -> Vec<String> {
         let mut problems = Vec::new();
@@ -132,10 +127,10 @@ impl Services {
         let host = url.host_str().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) {
-            return Ok(&self.here);
+            return made(&self.here, || settings().no_proxy());
         }
         if url.scheme() == "https" || self.plain_http.iter().any(|allowed| allowed == host) {
-            return Ok(&self.outside);
+            return made(&self.outside, settings);
         }
         Err(format!(
             "`{host}` would be asked over plain http; use https, or name it in SWITCHBOARD_PLAIN_HTTP_HOSTS"
@@ -143,7 +138,18 @@ impl Services {
     }
 }
 
+/// The client in `place`, made with these settings where nobody has asked before.
+fn made(place: &OnceLock<Client>, settings: impl FnOnce() -> ClientBuilder) -> Result<&Client, String> {
+    if let Some(client) = place.get() {
+        return Ok(client);
+    }
+    let client = settings().build().map_err(told)?;
+    Ok(place.get_or_init(|| client))
+}
+
 fn settings() -> ClientBuilder {
+    // The first one installed serves the whole process; that another room was faster is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine_and_for_whom_it_is_allowed() {
-        let services = Services::new(Arc::new(|_| None), vec!["erp.internal".to_owned()]).unwrap();
+        let services = Services::new(Arc::new(|_| None), vec!["erp.internal".to_owned()]);
         let may = |url: &str| services.client(&Url::parse(url).unwrap()).is_ok();
         for fine in [
             "https://a.example/",
@@ -304,7 +310,6 @@ mod tests {
                 Arc::new(move |name| Secret::new(if name == "ERP_LOGIN" { secret } else { "" })),
                 Vec::new(),
             )
-            .unwrap()
         };
         let told = services("").unfit(&flow).join("\n");
         for part in [

@@ -70,17 +70,17 @@ async fn attempt(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool
         return quarantine(&desk, &event, "its turn was begun and not ended, again and again").await;
     }
     let turn = AssertUnwindSafe(run(&desk, memory, &event)).catch_unwind();
-    let reason = match tokio::time::timeout(desk.turn_timeout, turn).await {
-        Ok(Ok(Ok(ended))) => return ended,
-        Ok(Ok(Err(error @ Error::Database(_)))) if !can_write(&desk).await => {
+    let reason = match desk.store.clock().within(desk.turn_timeout, turn).await {
+        Some(Ok(Ok(ended))) => return ended,
+        Some(Ok(Err(error @ Error::Database(_)))) if !can_write(&desk).await => {
             return unreachable_store(&desk, &error);
         }
-        Ok(Ok(Err(error @ Error::Database(_)))) => {
+        Some(Ok(Err(error @ Error::Database(_)))) => {
             return broken(&desk, &event, attempts, &error.to_string(), RETRY_PAUSE_MAX).await;
         }
-        Ok(Ok(Err(error))) => error.to_string(),
-        Ok(Err(panic)) => format!("panic: {}", panic_text(panic.as_ref())),
-        Err(_) => format!("the turn took longer than {:?}", desk.turn_timeout),
+        Some(Ok(Err(error))) => error.to_string(),
+        Some(Err(panic)) => format!("panic: {}", panic_text(panic.as_ref())),
+        None => format!("the turn took longer than {:?}", desk.turn_timeout),
     };
     broken(&desk, &event, attempts, &reason, retry_pause(attempts)).await
 }
@@ -172,11 +172,11 @@ pub async fn rehearse(
 ) -> Result<(Turn, Memory), String> {
     let turn =
         AssertUnwindSafe(work_out(desk, memory, event, Calls::Rehearsed(rehearsal), event.accepted_at));
-    match tokio::time::timeout(desk.turn_timeout, turn.catch_unwind()).await {
-        Ok(Ok(Ok(turn))) => Ok(turn),
-        Ok(Ok(Err(error))) => Err(error.to_string()),
-        Ok(Err(panic)) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
-        Err(_) => Err(format!("the turn took longer than {:?}", desk.turn_timeout)),
+    match desk.store.clock().within(desk.turn_timeout, turn.catch_unwind()).await {
+        Some(Ok(Ok(turn))) => Ok(turn),
+        Some(Ok(Err(error))) => Err(error.to_string()),
+        Some(Err(panic)) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
+        None => Err(format!("the turn took longer than {:?}", desk.turn_timeout)),
     }
 }
 

@@ -333,7 +333,7 @@ impl Handler<FindUnknown> for SenderActor {
 
     fn handle(&mut self, FindUnknown(mut stored): FindUnknown, _: &mut Self::Context) -> Vec<Outbound> {
         stored.retain(|outbound| {
-            self.numbers.contains_key(&outbound.phone_number_id) && !self.lanes.knows(outbound)
+            self.numbers.contains_key(&outbound.phone_number_id) && !self.lanes.knows(outbound.id)
         });
         stored
     }

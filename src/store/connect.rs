@@ -79,6 +79,8 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
     options
         .min_connections(u32::from(role == Role::Writer))
         .max_connections(connections)
+        // Opened when they are first wanted: whether the database can be read shows in the readers.
+        .connect_lazy(matches!(role, Role::List | Role::Flow))
         .connect_timeout(WAIT_MAX)
         .acquire_timeout(WAIT_MAX)
         .idle_timeout(None::<Duration>)

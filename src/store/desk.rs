@@ -20,7 +20,8 @@ impl Desk {
         if stage.is_directed() {
             return Ok(Self { runtime: Handle::current(), thread: None });
         }
-        let failed = |error: std::io::Error| Error::Setup(format!("the writer's thread does not start: {error}"));
+        let failed =
+            |error: std::io::Error| Error::Setup(format!("the writer's thread does not start: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (thread, ended) = oneshot::channel::<()>();

@@ -218,9 +218,14 @@ impl Store {
         let desk = Desk::set_up(&stage)?;
         let (of_writer, of_ids) = (settings.clone(), ids.clone());
         let opening = async move {
-            let Settings { url, migrate, hash_key, .. } = of_writer;
-            prepare(&url, migrate).await?;
+            let Settings { url, migrate: applies, hash_key, .. } = of_writer;
+            if applies {
+                migrate(&url).await?;
+            }
             let writer = connect::open_writer(&url).await?;
+            if !applies {
+                assert_migrated(&writer).await?;
+            }
             of_ids.start_after(recovery::highest_id(&writer).await?);
             let hasher = Hasher::open(&writer, &hash_key).await?;
             let erased = tombstone::Memory::read(&writer, hasher.clone()).await?;
@@ -403,13 +408,8 @@ pub async fn migrate(url: &str) -> Result<usize, Error> {
     Ok(pending)
 }
 
-async fn prepare(url: &str, apply: bool) -> Result<(), Error> {
-    if apply {
-        return migrate(url).await.map(drop);
-    }
-    let db = connect::open_migrator(url).await?;
-    let pending = migration::Migrator::get_pending_migrations(&db).await?;
-    db.close().await?;
+async fn assert_migrated(db: &DatabaseConnection) -> Result<(), Error> {
+    let pending = migration::Migrator::get_pending_migrations(db).await?;
     if pending.is_empty() {
         return Ok(());
     }

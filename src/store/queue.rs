@@ -106,6 +106,12 @@ pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<
     Ok(buried)
 }
 
+/// Meta has these after all, whatever became of another attempt at them: nobody has to look after them any more.
+pub(crate) async fn raise(scope: &Scope<'_>, messages: &[i64]) -> Result<(), DbErr> {
+    let sql = "delete from queue where state = 'dead' and id in ({ids})";
+    bulk::with_ids(scope.tx, sql, &[], messages).await.map(drop)
+}
+
 /// Takes messages out of the queue that will not be sent, in whatever state they wait.
 pub(crate) async fn drop_rows(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<Gone>, DbErr> {
     let sql = "delete from queue where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";

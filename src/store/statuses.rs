@@ -219,6 +219,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     take_accepted(scope, &mut by_message).await?;
     let ids: Vec<i64> = by_message.keys().copied().collect();
     let mut applied = Applied::default();
+    let mut revived = Vec::new();
     let mut rows = Vec::with_capacity(ids.len());
     let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at, \
                case when wamid is null then 1 else 0 end from message \
@@ -229,8 +230,13 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
             if stored.is_nameless {
                 applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
             }
-            if of_rank(stored.status) < Status::Accepted {
+            let before = of_rank(stored.status);
+            if before < Status::Accepted {
                 applied.open.insert(stored.id);
+            }
+            let now = changes.iter().fold(before, |status, change| status.merge(change.status));
+            if before.is_failure() && !now.is_failure() {
+                revived.push(stored.id);
             }
             rows.push(merged(scope, &stored, &changes));
         }
@@ -255,6 +261,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
          pricing = coalesce(message.pricing, v.pricing) from v where message.id = v.id"
     );
     bulk::with_values(scope.tx, &columns, rows, &set).await?;
+    queue::raise(scope, &revived).await?;
     applied.unknown = by_message.into_values().flatten().filter_map(|change| change.wamid.clone()).collect();
     Ok(applied)
 }

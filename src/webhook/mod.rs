@@ -144,14 +144,14 @@ async fn accept(door: &Door, body: &[u8]) -> HttpResponse {
         door.metrics.refused(Refusal::Overload);
         return come_again(door);
     };
-    match tokio::time::timeout(COMMIT_TIMEOUT, door.store.accept(incoming, room)).await {
-        Ok(Ok(_)) => HttpResponse::Ok().finish(),
-        Ok(Err(error)) => {
+    match door.store.clock().within(COMMIT_TIMEOUT, door.store.accept(incoming, room)).await {
+        Some(Ok(_)) => HttpResponse::Ok().finish(),
+        Some(Err(error)) => {
             tracing::error!(%error, "a webhook could not be committed");
             door.metrics.refused(Refusal::Storage);
             come_again(door)
         }
-        Err(_) => {
+        None => {
             tracing::error!(timeout = ?COMMIT_TIMEOUT, "a webhook waited too long for its commit");
             door.metrics.refused(Refusal::Storage);
             come_again(door)

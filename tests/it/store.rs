@@ -333,6 +333,33 @@ on_both!(a_status_that_carries_our_id_settles_what_nobody_knew, async |database:
     );
 });
 
+on_both!(a_failed_message_that_meta_delivers_after_all_is_no_dead_letter, async |database: Database| {
+    let (store, _hints) = open(&database).await;
+    let state = async |told: &str| {
+        let by_state = store.backlog().await.unwrap().by_state;
+        assert_eq!(by_state.get("dead").copied().unwrap_or(0), i64::from(told == "failed"), "{told}");
+    };
+    // Sent twice, because nobody knew of the first time: one of the two failed, the other arrived.
+    let twice = queued(&store, ANN, "wamid.1").await;
+    let unknown = SettleOutcome::Ambiguous { until: NOW + MINUTE, attempt: attempted("ambiguous", 0) };
+    store.settle(settle(&twice, unknown)).await.unwrap();
+    for (wamid, told, second) in [("out.1", "failed", 1), ("out.2", "sent", 2), ("out.2", "delivered", 3)] {
+        accept(&store, status(wamid, told, 1_795_337_400 + second, Some(twice.id))).await;
+        state(if told == "delivered" { told } else { "failed" }).await;
+    }
+    assert_eq!(message(&store, twice.id).await.status, Status::Delivered);
+
+    // Given up, because the answer was missing once too often: Meta had it.
+    let given_up = queued(&store, BEN, "wamid.2").await;
+    let failed = SettleOutcome::Failed { attempt: attempted("given_up", 0) };
+    store.settle(settle(&given_up, failed)).await.unwrap();
+    state("failed").await;
+    accept(&store, status("out.3", "sent", 1_795_337_404, Some(given_up.id))).await;
+    state("sent").await;
+    assert_eq!(message(&store, given_up.id).await.status, Status::Sent);
+    assert_eq!((store.queued(), store.outbound().await.unwrap().len()), (0, 0));
+});
+
 on_both!(statuses_may_come_in_any_order_and_again, async |database: Database| {
     let (store, _hints) = open(&database).await;
     let told = [("sent", 1), ("delivered", 2), ("read", 3)];

@@ -62,7 +62,7 @@ pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger) -> Verdic
     wishes(&mut wrongs, operator, &said);
     let doubled = doubled_are_named(&mut wrongs, &said, ledger);
     counters(&mut wrongs, ledger);
-    queue(&mut wrongs, &said, ledger);
+    queue(&mut wrongs, ledger);
     Verdict { wrongs: wrongs.0, doubled }
 }
 
@@ -354,16 +354,14 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
     wrongs.equal("counts", &kept, &counted);
 }
 
-/// Nothing is in the queue but what Meta will not have.
-fn queue(wrongs: &mut Wrongs, said: &[Said], ledger: &Ledger) {
-    for row in ledger.rows("select id, state from queue") {
-        let (id, state): (i64, String) = (get(&row, 0), get(&row, 1));
-        let callback = callback(id);
-        let refused = said.iter().any(|said| said.callback == callback && said.fortune == Fortune::Refused);
-        let failed =
-            ledger.number(&format!("select count(*) from message where id = {id} and status = 50")) > 0;
-        wrongs.unless(state == "dead" && (refused || failed), || {
-            format!("message {id} is {state} in the queue")
+/// Nothing is in the queue but what has failed, and nobody told better since.
+fn queue(wrongs: &mut Wrongs, ledger: &Ledger) {
+    let sql = "select q.id, q.state, m.status from queue q left join message m on m.id = q.id";
+    for row in ledger.rows(sql) {
+        let (id, state, status): (i64, String, Option<i16>) = (get(&row, 0), get(&row, 1), get(&row, 2));
+        let has_failed = [Status::GivenUp, Status::Failed].map(rank).map(Some).contains(&status);
+        wrongs.unless(state == "dead" && has_failed, || {
+            format!("message {id} is {state} in the queue, with the status {status:?}")
         });
     }
 }

@@ -129,7 +129,7 @@ pub(crate) fn run(seed: u64, place: &Place, broken: Option<Broken>) -> Report {
     STUMBLED.take();
     let file = place.folder.join(format!("{seed}.db"));
     std::fs::write(&file, &place.template).unwrap();
-    let (clock, hand) = Clock::manual(START);
+    let (clock, hand) = Clock::manual_with_time_outs(START);
     let script = Script::of(&fate);
     let mut world = World {
         place,
@@ -166,13 +166,15 @@ fn config(fate: &Fate, file: &Path, folder: &Path) -> Config {
     config.api_key = Secret::new(operator::KEY);
     config.meta.graph_url = "http://127.0.0.1:9".to_owned();
     config.limits.ambiguous_grace = Duration::from_mins(2);
-    config.limits.turn_attempts = 12;
+    config.limits.turn_attempts = 16;
     config.limits.send_attempts = 50;
     config.limits.sweep_interval = Duration::from_secs(30);
     config.limits.sweep_age = Duration::from_secs(30);
     config.limits.conversation_idle = Duration::from_secs(60);
     fate.throw(|dice| {
         config.limits.active_conversations = *dice.pick(&[1, 2, 1_000]);
+        // A turn that takes longer is begun again, while the commit of the first one may still happen.
+        config.limits.turn_timeout = Duration::from_secs(*dice.pick(&[25, 100, 600]));
         config.pacing.pair = dice.chance(30);
         config.limits.unfinished_events = *dice.pick(&[MESSAGES_MAX, 1_000]);
         config.database.writer_batch = *dice.pick(&[1, 4, 64]);

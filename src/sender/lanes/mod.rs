@@ -10,7 +10,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::{Millis, duration_ms};
@@ -99,6 +99,9 @@ pub struct Left {
 /// Everything that waits to leave.
 pub struct Lanes {
     lanes: HashMap<ConversationId, Lane>,
+    /// Every message that waits or is under way, whichever lane it is in: two who tell of it may know of another one, while
+    /// two conversations become one.
+    here: HashSet<MessageId>,
     asleep: BTreeSet<(Millis, ConversationId)>,
     lines: BTreeMap<Arc<str>, Line>,
     pairs: PairPacing,
@@ -114,6 +117,7 @@ impl Lanes {
     pub fn new(pairs: PairPacing) -> Self {
         Self {
             lanes: HashMap::new(),
+            here: HashSet::new(),
             asleep: BTreeSet::new(),
             lines: BTreeMap::new(),
             pairs,
@@ -136,25 +140,24 @@ impl Lanes {
     /// Takes a message in. One that is here already is not here twice. False when its number is not ours.
     pub fn push(&mut self, outbound: Outbound) -> bool {
         let Some(line) = self.lines.get_mut(&outbound.phone_number_id) else { return false };
+        if !self.here.insert(outbound.id) {
+            return true;
+        }
         let (conversation, due_at) = (outbound.conversation, outbound.due_at);
         let lane = self.lanes.entry(conversation).or_insert_with(|| {
             self.asleep.insert((due_at, conversation));
             Lane::new(Arc::clone(&outbound.phone_number_id), State::Asleep(due_at))
         });
-        if !lane.waiting.contains_key(&outbound.position) {
-            line.count(&outbound, true);
-            lane.put(outbound);
-            self.reconsider(conversation);
-        }
+        line.count(&outbound, true);
+        lane.put(outbound);
+        self.reconsider(conversation);
         true
     }
 
-    /// Whether this message is in its lane.
+    /// Whether this message is in a lane.
     #[must_use]
-    pub fn knows(&self, outbound: &Outbound) -> bool {
-        self.lanes
-            .get(&outbound.conversation)
-            .is_some_and(|lane| lane.waiting.contains_key(&outbound.position))
+    pub fn knows(&self, message: MessageId) -> bool {
+        self.here.contains(&message)
     }
 
     /// The messages that leave now. Each is its lane's head; its lane waits until [`Lanes::finish`] or [`Lanes::delay`]. The
@@ -410,6 +413,7 @@ impl Lanes {
         let Some(taken) = self.lanes.get_mut(&conversation).and_then(|lane| lane.take(message)) else {
             return;
         };
+        self.here.remove(&message);
         if let Some(line) = self.lines.get_mut(&taken.phone_number_id) {
             line.count(&taken, false);
         }

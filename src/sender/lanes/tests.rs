@@ -104,6 +104,27 @@ impl World {
 }
 
 #[test]
+fn what_is_told_of_both_conversations_that_become_one_leaves_once() {
+    let mut world = World::new(0, false, 10);
+    let message = world.push(1, Priority::Reply);
+    let head = world.lanes.lanes[&ConversationId(1)].head().unwrap().clone();
+    // As it lies in the database, where conversation 1 is part of 2 already; and as it is known from before.
+    let told =
+        [ConversationId(2), ConversationId(1)].map(|conversation| Outbound { conversation, ..head.clone() });
+    assert!(told.iter().all(|outbound| world.lanes.knows(outbound.id)));
+    for outbound in told.clone() {
+        assert!(world.lanes.push(outbound));
+    }
+    let now = world.clock.now();
+    world.lanes.redirect(ConversationId(1), ConversationId(2), &head.address, now);
+    assert!(world.lanes.push(told[1].clone()));
+    assert_eq!((world.leave(), world.lanes.depth()), (vec![(2, message)], 1));
+    world.land(OfNumber::Fine);
+    assert_eq!((world.leave(), world.lanes.depth()), (vec![], 0));
+    assert!(!world.lanes.knows(MessageId(message)));
+}
+
+#[test]
 fn a_reply_takes_the_next_place_in_the_rate_before_thousands_that_nobody_waits_for() {
     let mut world = World::new(80, true, 256);
     (0..5_000).for_each(|person| _ = world.push(person, Priority::Bulk));
