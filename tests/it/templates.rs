@@ -444,12 +444,10 @@ on_both!(a_webhook_pauses_a_template_and_takes_it_up_again, async |database: Dat
         json!({"event": "PAUSED", "message_template_name": "order_ready", "message_template_language": "en"});
     let news = change("7", 1_900_000_000, "message_template_status_update", &paused);
     assert_eq!(door::signed(&test, news).await, 200);
-    let (_, events) = test.get("/webhooks?limit=1").await;
-    let told = &events["data"][0];
-    assert_eq!(
-        (&told["state"], &told["type"]),
-        (&json!("ignored"), &json!("message_template_status_update"))
-    );
+    // Statuses of what was sent may come behind it.
+    let (_, events) = test.get("/webhooks?limit=200").await;
+    let told = events["data"].as_array().unwrap().iter().find(of_templates).unwrap();
+    assert_eq!(told["state"], "ignored");
     assert!(told["reason"].as_str().unwrap().contains("WHATSAPP_BUSINESS_ACCOUNT_ID"), "{told}");
     test.takes(&ready(BEN)).await;
     test.quiet().await;
