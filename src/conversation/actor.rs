@@ -53,48 +53,55 @@ pub struct ConversationActor {
     desk: Arc<Desk>,
     workload: Arc<Workload>,
     memory: Option<Box<Rested>>,
-    /// In their order; takes no memory while it is empty.
-    pending: Vec<Event>,
+    /// `None` while there is nothing to do, as mostly.
+    busy: Option<Box<Busy>>,
     /// The newest event that was dealt with: an event that is not newer is looked up before it is run.
     finished: Option<EventId>,
+}
+
+/// What a conversation has in hand.
+#[derive(Default)]
+struct Busy {
+    /// In their order.
+    pending: Vec<Event>,
     /// The event whose turn was begun and has not ended, in this incarnation or an earlier one.
     begun: Option<EventId>,
+    /// How long to wait before the next turn.
     pause: Duration,
+}
+
+impl Busy {
+    /// Where the event is among the pending, or would be.
+    fn place(&self, event: EventId) -> Result<usize, usize> {
+        self.pending.binary_search_by_key(&event, |pending| pending.id)
+    }
 }
 
 impl ConversationActor {
     /// A conversation that has not been read yet.
     #[must_use]
     pub fn new(id: ConversationId, desk: Arc<Desk>, workload: Arc<Workload>) -> Self {
-        Self {
-            id,
-            desk,
-            workload,
-            memory: None,
-            pending: Vec::new(),
-            finished: None,
-            begun: None,
-            pause: Duration::ZERO,
-        }
+        Self { id, desk, workload, memory: None, busy: None, finished: None }
+    }
+
+    fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
     }
 
     /// Takes an event in; one that is here already is not here twice.
     fn take(&mut self, event: Event) {
-        match self.place(event.id) {
-            Err(place) => self.pending.insert(place, event),
+        let busy = self.busy();
+        match busy.place(event.id) {
+            Err(place) => busy.pending.insert(place, event),
             Ok(_) => self.workload.done(),
         }
     }
 
-    /// Where the event is among the pending, or would be.
-    fn place(&self, event: EventId) -> Result<usize, usize> {
-        self.pending.binary_search_by_key(&event, |pending| pending.id)
-    }
-
     /// Begins the next turn, if there is one to begin.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        let Some(event) = self.pending.first().cloned() else { return };
-        let pause = std::mem::take(&mut self.pause);
+        let Some(busy) = &mut self.busy else { return };
+        let Some(event) = busy.pending.first().cloned() else { return };
+        let pause = std::mem::take(&mut busy.pause);
         if !pause.is_zero() {
             let clock = self.desk.store.clock().clone();
             let rest = async move { clock.sleep(pause).await };
@@ -103,16 +110,17 @@ impl ConversationActor {
         }
         let Some(memory) = self.memory.take() else { return self.load(ctx) };
         let again = event.recovered
-            || self.begun == Some(event.id)
+            || busy.begun == Some(event.id)
             || self.finished.is_some_and(|finished| event.id <= finished);
-        self.begun = Some(event.id);
+        busy.begun = Some(event.id);
         let turn = turn::attend(Arc::clone(&self.desk), memory, event.clone(), again);
         ctx.wait(turn.into_actor(self).map(move |ended, actor, ctx| actor.conclude(&event, ended, ctx)));
     }
 
     fn load(&self, ctx: &mut Context<Self>) {
         let (desk, id) = (Arc::clone(&self.desk), self.id);
-        let waiting: Vec<EventId> = self.pending.iter().map(|event| event.id).collect();
+        let pending = self.busy.iter().flat_map(|busy| &busy.pending);
+        let waiting: Vec<EventId> = pending.map(|event| event.id).collect();
         let load = async move { Loaded::of(&desk, id, waiting).await };
         ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| {
             actor.loaded(loaded);
@@ -132,12 +140,11 @@ impl ConversationActor {
             Loaded::SetAside(events) => events.into_iter().for_each(|event| self.finish(event)),
             Loaded::Merged(into) => {
                 tracing::debug!(conversation = %self.id, %into, "a conversation became part of another one");
-                let events = std::mem::take(&mut self.pending);
+                let events = self.busy.take().unwrap_or_default().pending;
                 events.iter().for_each(|_| self.workload.done());
                 self.finished = self.finished.max(events.last().map(|event| event.id));
-                self.begun = None;
             }
-            Loaded::Waits => self.pause = retry_pause(u32::MAX),
+            Loaded::Waits => self.busy().pause = retry_pause(u32::MAX),
         }
     }
 
@@ -155,15 +162,16 @@ impl ConversationActor {
             }
             Ended::Again => self.go_on(ctx),
             Ended::Waits(pause) => {
-                self.begun = None;
-                if let Ok(place) = self.place(event.id) {
-                    self.pending[place].recovered = false;
+                let busy = self.busy();
+                busy.begun = None;
+                if let Ok(place) = busy.place(event.id) {
+                    busy.pending[place].recovered = false;
                 }
-                self.pause = pause;
+                busy.pause = pause;
                 self.go_on(ctx);
             }
             Ended::Broken(pause) => {
-                self.pause = pause;
+                self.busy().pause = pause;
                 ctx.stop();
             }
             Ended::Quarantined => {
@@ -174,15 +182,16 @@ impl ConversationActor {
     }
 
     fn finish(&mut self, event: EventId) {
-        if let Ok(place) = self.place(event) {
-            self.pending.remove(place);
+        let busy = self.busy.get_or_insert_default();
+        if let Ok(place) = busy.place(event) {
+            busy.pending.remove(place);
             self.workload.done();
         }
-        if self.pending.is_empty() {
-            self.pending = Vec::new();
+        busy.begun = None;
+        if busy.pending.is_empty() {
+            self.busy = None;
         }
         self.finished = self.finished.max(Some(event));
-        self.begun = None;
     }
 }
 
@@ -246,7 +255,7 @@ impl Handler<Deliver> for ConversationActor {
     fn handle(&mut self, Deliver(dispatch): Deliver, ctx: &mut Self::Context) {
         // Only the first event of a conversation that this actor has never read can be the one that began it.
         if let (None, None, Some(session)) = (&self.memory, self.finished, dispatch.fresh)
-            && self.pending.is_empty()
+            && self.busy.is_none()
         {
             self.memory = Some(Memory::fresh(Arc::unwrap_or_clone(session), &self.desk.flows).rest());
         }

@@ -3,25 +3,47 @@
 
 use std::sync::Arc;
 
+use crate::clock::Millis;
 use crate::conversation::flows::Flows;
+use crate::domain::consent::Consent;
 use crate::domain::contact::Identity;
 use crate::domain::event::Event;
-use crate::domain::ids::ConversationId;
+use crate::domain::ids::{ContactId, ConversationId};
 use crate::flow::{Flow, Snapshot};
 use crate::store::{Error, Session, Store};
 
-/// A conversation that rests.
+/// A conversation that rests: its session, without what the snapshot and the flow say as well, and with what few
+/// conversations have out of the way.
 pub struct Rested {
-    /// As stored, without what the snapshot and the flow say as well.
-    session: Session,
+    conversation: ConversationId,
+    contact: ContactId,
+    phone_number_id: Arc<str>,
+    version: i64,
+    timer_generation: i64,
+    last_inbound_at: Option<Millis>,
+    aside: Option<Box<Aside>>,
+    /// As JSON.
+    identity: Box<str>,
+    /// As JSON; empty before the first turn.
+    snapshot: Box<str>,
     flow: Arc<Flow>,
+}
+
+/// What is true of few conversations.
+#[derive(Default, PartialEq)]
+struct Aside {
+    handed_off: bool,
+    handed_off_until: Option<Millis>,
+    consent: Consent,
 }
 
 impl Rested {
     /// Who the person is.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.session.identity
+    ///
+    /// # Errors
+    /// When what was laid down cannot be read.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        serde_json::from_str(&self.identity).map_err(|error| self.corrupt(&error))
     }
 
     /// As it was before it came to rest.
@@ -29,19 +51,32 @@ impl Rested {
     /// # Errors
     /// When its snapshot cannot be read.
     pub fn wake(self: Box<Self>) -> Result<Memory, Error> {
-        let Self { session, flow } = *self;
-        let mut snapshot: Snapshot = if session.snapshot.is_empty() {
+        let mut snapshot: Snapshot = if self.snapshot.is_empty() {
             Snapshot::default()
         } else {
-            serde_json::from_str(&session.snapshot).map_err(|error| Error::Corrupt {
-                what: "session",
-                id: session.conversation.0,
-                reason: error.to_string(),
-            })?
+            serde_json::from_str(&self.snapshot).map_err(|error| self.corrupt(&error))?
         };
+        let identity = self.identity()?;
+        let Self { conversation, contact, phone_number_id, flow, .. } = *self;
+        let Aside { handed_off, handed_off_until, consent } =
+            self.aside.map_or_else(Aside::default, |aside| *aside);
         // Where two conversations became one, a hand-off of either holds.
-        snapshot.handed_off = session.handed_off;
+        snapshot.handed_off = handed_off;
+        let session = Session {
+            version: self.version,
+            snapshot: self.snapshot.into_string(),
+            handed_off,
+            handed_off_until,
+            consent,
+            timer_generation: self.timer_generation,
+            last_inbound_at: self.last_inbound_at,
+            ..Session::begun(conversation, contact, phone_number_id, identity)
+        };
         Ok(Memory { session, snapshot, flow })
+    }
+
+    fn corrupt(&self, error: &serde_json::Error) -> Error {
+        Error::Corrupt { what: "session", id: self.conversation.0, reason: error.to_string() }
     }
 }
 
@@ -75,13 +110,30 @@ impl Memory {
     }
 
     /// Lays it down until its next turn. Its session has to say what its snapshot says, as after a load or a commit.
+    ///
+    /// # Panics
+    /// Never: an identity can always be written as JSON.
     #[must_use]
     pub fn rest(self) -> Box<Rested> {
-        let Self { mut session, flow, .. } = self;
-        session.flow_hash = String::new();
-        session.state = None;
-        session.snapshot.shrink_to_fit();
-        Box::new(Rested { session, flow })
+        let Self { session, flow, .. } = self;
+        let aside = Aside {
+            handed_off: session.handed_off,
+            handed_off_until: session.handed_off_until,
+            consent: session.consent,
+        };
+        let identity = serde_json::to_string(&session.identity).expect("texts can be written as JSON");
+        Box::new(Rested {
+            conversation: session.conversation,
+            contact: session.contact,
+            phone_number_id: session.phone_number_id,
+            version: session.version,
+            timer_generation: session.timer_generation,
+            last_inbound_at: session.last_inbound_at,
+            aside: (aside != Aside::default()).then(|| Box::new(aside)),
+            identity: identity.into_boxed_str(),
+            snapshot: session.snapshot.into_boxed_str(),
+            flow,
+        })
     }
 
     /// Reads a conversation, and its events that are not done.
@@ -101,8 +153,8 @@ impl Memory {
             flows.find(&session.flow_hash, number).await?
         };
         // Woken once, so that one that cannot be read is found here.
-        let rested = Box::new(Rested { session, flow }).wake()?.rest();
-        Ok(Read::Found(rested, found.unfinished))
+        let memory = Self { session, snapshot: Snapshot::default(), flow };
+        Ok(Read::Found(memory.rest().wake()?.rest(), found.unfinished))
     }
 
     /// Lets go of an earlier flow where the conversation stands between two dialogues: at its start or after its end.

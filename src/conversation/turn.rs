@@ -51,7 +51,8 @@ pub enum Ended {
 /// Attends to `event`, which must be the oldest one of its conversation that is not done. `again` says that its turn may
 /// have been begun before. Every line that is logged meanwhile carries the conversation, the event and the masked person.
 pub async fn attend(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
-    let person = memory.identity().aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
+    let identity = memory.identity().unwrap_or_default();
+    let person = identity.aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
     let span = tracing::error_span!("turn", conversation = %event.conversation, event = %event.id, person);
     attempt(desk, memory, event, again).instrument(span).await
 }

@@ -34,7 +34,9 @@ pub(crate) async fn count(scope: &mut Scope<'_>, wrote: &[Wrote<'_>]) -> Result<
     let mut looked_at = HashSet::new();
     let mut first: Vec<&Wrote<'_>> = Vec::new();
     for line in wrote {
-        if looked_at.insert(line.conversation) && !scope.directory.is_active(line.conversation, hour) {
+        if looked_at.insert(line.conversation)
+            && !scope.directory.is_active(line.contact, line.phone_number_id, hour)
+        {
             first.push(line);
         }
     }
@@ -61,7 +63,8 @@ pub(crate) async fn count(scope: &mut Scope<'_>, wrote: &[Wrote<'_>]) -> Result<
     }
     let mut now_active = Vec::with_capacity(first.len());
     for line in first {
-        scope.after.learnt.push(Learnt::Active(line.conversation, hour));
+        let of_directory = (line.contact, line.phone_number_id.to_owned());
+        scope.after.learnt.push(Learnt::Active(of_directory, hour));
         let last = lines.get(&line.conversation).copied().flatten();
         // Counted before the program started, or before it was forgotten here.
         if last.is_some_and(|last| last >= hour) {

@@ -26,12 +26,11 @@ type Line = (i64, String);
 pub(crate) struct Directory {
     /// From an alias (`kind:value`) to the contact.
     people: LruCache<Box<str>, i64>,
-    /// From a contact and the place of our number among `numbers` to the conversation.
-    lines: LruCache<(i64, usize), i64>,
+    /// From a contact and the place of our number among `numbers` to the conversation, and the hour in which its person is
+    /// known to have written.
+    lines: LruCache<(i64, usize), (i64, Millis)>,
     /// Our numbers: few.
     numbers: Vec<String>,
-    /// From a conversation to the hour in which its person last wrote.
-    active: LruCache<i64, Millis>,
 }
 
 /// Something to remember, or to forget, once it is committed.
@@ -40,19 +39,14 @@ pub(crate) enum Learnt {
     Line(Line, i64),
     NoAlias(String),
     NoLine(Line),
-    /// The hour in which the person in this conversation wrote.
-    Active(i64, Millis),
+    /// The hour in which the person of this line wrote.
+    Active(Line, Millis),
 }
 
 impl Directory {
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
-        Self {
-            people: LruCache::new(capacity),
-            lines: LruCache::new(capacity),
-            numbers: Vec::new(),
-            active: LruCache::new(capacity),
-        }
+        Self { people: LruCache::new(capacity), lines: LruCache::new(capacity), numbers: Vec::new() }
     }
 
     pub(crate) fn learn(&mut self, learnt: Vec<Learnt>) {
@@ -64,7 +58,7 @@ impl Directory {
                         self.numbers.push(number);
                         self.numbers.len() - 1
                     });
-                    self.lines.put((contact, place), conversation);
+                    self.lines.put((contact, place), (conversation, Millis::MIN));
                 }
                 Learnt::NoAlias(alias) => _ = self.people.pop(alias.as_str()),
                 Learnt::NoLine((contact, number)) => {
@@ -72,7 +66,12 @@ impl Directory {
                         self.lines.pop(&(contact, place));
                     }
                 }
-                Learnt::Active(conversation, hour) => _ = self.active.put(conversation, hour),
+                Learnt::Active((contact, number), hour) => {
+                    let place = self.place(&number);
+                    if let Some(line) = place.and_then(|place| self.lines.get_mut(&(contact, place))) {
+                        line.1 = hour;
+                    }
+                }
             }
         }
     }
@@ -89,12 +88,13 @@ impl Directory {
     /// The conversation of this line.
     fn conversation(&mut self, (contact, number): &Line) -> Option<i64> {
         let place = self.place(number)?;
-        self.lines.get(&(*contact, place)).copied()
+        self.lines.get(&(*contact, place)).map(|(conversation, _)| *conversation)
     }
 
-    /// Whether it is known that the person in this conversation has written in `hour`, which began then.
-    pub(crate) fn is_active(&mut self, conversation: i64, hour: Millis) -> bool {
-        self.active.get(&conversation).is_some_and(|known| *known >= hour)
+    /// Whether it is known that this person has written to this number of ours in `hour`, which began then.
+    pub(crate) fn is_active(&self, contact: i64, number: &str, hour: Millis) -> bool {
+        let line = self.place(number).and_then(|place| self.lines.peek(&(contact, place)));
+        line.is_some_and(|(_, known)| *known >= hour)
     }
 }
 
