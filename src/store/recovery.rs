@@ -151,7 +151,6 @@ impl Store {
 
 /// The highest id that any table holds.
 pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
-    let mut highest = 0;
     let columns = [
         "webhook.id",
         "message.id",
@@ -169,13 +168,14 @@ pub(crate) async fn highest_id(db: &DatabaseConnection) -> Result<i64, DbErr> {
         "audit.id",
         "erasure.id",
     ];
-    for (table, column) in columns.iter().filter_map(|name| name.split_once('.')) {
-        let sql = format!("select max({column}) from {table}");
-        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-        let max: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
-        highest = highest.max(max.unwrap_or(0));
-    }
-    Ok(highest)
+    let highest = columns
+        .iter()
+        .filter_map(|name| name.split_once('.'))
+        .map(|(table, column)| format!("select max({column}) as highest from {table}"));
+    let of_each = highest.collect::<Vec<_>>().join(" union all ");
+    let sql = format!("select coalesce(max(highest), 0) from ({of_each}) as of_each");
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.ok_or(DbErr::RecordNotFound("highest".to_owned()))?.try_get_by_index(0)
 }
 
 /// The conversations for which messages are held.

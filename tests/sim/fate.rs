@@ -18,7 +18,7 @@ pub(crate) struct Temper {
     pub(crate) fail: usize,
     /// A commit happens and its answer is lost.
     pub(crate) lose_commit: usize,
-    /// The program dies at a moment of the store.
+    /// The program dies at a moment of the store, or of a post.
     pub(crate) die: usize,
     /// A post to Meta is lost on its way, or its answer is.
     pub(crate) lose_post: usize,
@@ -153,6 +153,14 @@ impl Fate {
         let mut inner = self.inner();
         inner.dead = true;
         inner.deaths_left = inner.deaths_left.saturating_sub(1);
+    }
+
+    /// The program dies here, perhaps: then this is never ready.
+    pub(crate) async fn may_die(&self, where_: impl FnOnce() -> String) {
+        if self.is_mortal() && self.throw(|dice| dice.chance(self.temper.die)) {
+            self.die(&where_());
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The program is started again.

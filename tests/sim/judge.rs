@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::QueryResult;
+use switchboard::clock::Millis;
 use switchboard::domain::delivery::Status;
 
 use crate::answers::Answers;
@@ -36,17 +38,27 @@ impl Wrongs {
     }
 }
 
-pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger) -> Verdict {
+/// `window` is how long after their last message a person may be written to.
+pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger, window: Millis) -> Verdict {
     let mut wrongs = Wrongs::default();
     let said = meta.said();
+    let withheld = withheld(ledger);
     meta.look(|parcels, in_order| {
         versions(&mut wrongs, parcels, ledger);
         accepted_once(&mut wrongs, parcels, ledger);
         let mut notes = Vec::new();
         let mut drawn = BTreeSet::new();
         for (person, texts) in by_person(parcels) {
-            let heard = first_of_each(&said, person);
+            let heard = first_of_each(&said, &withheld, person, ledger);
             let is_one = texts.iter().all(|text| text.shown == Shown::Phone);
+            if is_one {
+                withheld.iter().filter(|withheld| withheld.is_for(person)).for_each(|withheld| {
+                    let silent_for = withheld.silent_for;
+                    wrongs.unless(silent_for.is_some_and(|silent| silent >= window), || {
+                        format!("{withheld:?} was withheld, and the window is {window} ms")
+                    });
+                });
+            }
             let read = if is_one { Answers::of_one } else { Answers::of_two };
             let answers = read(&mut wrongs, person, &heard, &mut drawn);
             let written: Vec<&str> =
@@ -57,9 +69,9 @@ pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger) -> Verdic
             notes.extend(answers.notes());
         }
         wrote_once(&mut wrongs, ledger, notes);
-        deliveries(&mut wrongs, parcels, &said, ledger);
+        deliveries(&mut wrongs, parcels, &said, &withheld, ledger);
     });
-    wishes(&mut wrongs, operator, &said);
+    wishes(&mut wrongs, operator, &said, &withheld);
     let doubled = doubled_are_named(&mut wrongs, &said, ledger);
     counters(&mut wrongs, ledger);
     queue(&mut wrongs, ledger);
@@ -142,15 +154,61 @@ fn find_status(payload: &serde_json::Value) -> String {
     }
 }
 
-/// What the flow told a person, each message where it came first; what Meta refused for good counts as told.
-fn first_of_each(said: &[Said], person: usize) -> Vec<String> {
+/// A message that the gate did not let go, because the person had been silent for too long.
+#[derive(Debug)]
+struct Withheld {
+    callback: String,
+    position: i64,
+    text: String,
+    /// The person's phone number and user id, as far as they are known.
+    whose: [Option<String>; 2],
+    /// For how long they had been, in milliseconds, but for what they wrote at the very moment, which may have come after;
+    /// `None` if they never wrote.
+    silent_for: Option<Millis>,
+}
+
+impl Withheld {
+    fn is_for(&self, person: usize) -> bool {
+        self.whose.contains(&Some(phone(person))) || self.whose.contains(&Some(user(person)))
+    }
+}
+
+fn withheld(ledger: &Ledger) -> Vec<Withheld> {
+    let sql = "select m.id, m.position, m.body, c.wa_id, c.user_id, a.at, (select max(i.created_at) from message i \
+               where i.conversation_id = m.conversation_id and i.direction = 'in' and i.created_at < a.at) \
+               from attempt a join message m on m.id = a.message_id join contact c on c.id = m.contact_id \
+               where a.outcome = 'withheld' order by m.position";
+    let withheld = |row: &QueryResult| Withheld {
+        callback: callback(get(row, 0)),
+        position: get(row, 1),
+        text: get(row, 2),
+        whose: [get(row, 3), get(row, 4)],
+        silent_for: get::<Option<i64>>(row, 6).map(|wrote_at| get::<i64>(row, 5) - wrote_at),
+    };
+    ledger.rows(sql).iter().map(withheld).collect()
+}
+
+/// What the flow told a person, each message where it came first; what Meta refused for good counts as told, and what was
+/// withheld as told where it would have been.
+fn first_of_each(said: &[Said], withheld: &[Withheld], person: usize, ledger: &Ledger) -> Vec<String> {
     let (phone, user) = (phone(person), user(person));
     let mut seen = BTreeSet::new();
-    said.iter()
-        .filter(|said| said.to == phone || said.to == user)
-        .filter(|said| !said.text.starts_with("asked ") && seen.insert(said.callback.clone()))
-        .map(|said| said.text.clone())
-        .collect()
+    let mut told: Vec<(i64, String)> = Vec::new();
+    let rows = ledger.rows("select id, position from message where direction = 'out'");
+    let positions: BTreeMap<String, i64> =
+        rows.iter().map(|row| (callback(get(row, 0)), get(row, 1))).collect();
+    for said in said.iter().filter(|said| said.to == phone || said.to == user) {
+        if !said.text.starts_with("asked ") && seen.insert(said.callback.as_str()) {
+            told.push((positions.get(&said.callback).copied().unwrap_or(i64::MAX), said.text.clone()));
+        }
+    }
+    for one in withheld.iter().filter(|withheld| withheld.is_for(person)) {
+        if !one.text.starts_with("asked ") && seen.insert(&one.callback) {
+            let place = told.iter().position(|(position, _)| *position > one.position);
+            told.insert(place.unwrap_or(told.len()), (one.position, one.text.clone()));
+        }
+    }
+    told.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What was acknowledged before something else was first posted is answered before it, and so is what stood before it in the
@@ -218,10 +276,12 @@ fn wrote_once(wrongs: &mut Wrongs, ledger: &Ledger, mut notes: Vec<String>) {
 }
 
 /// What a script was told would be sent is sent, once.
-fn wishes(wrongs: &mut Wrongs, operator: &Operator, said: &[Said]) {
+fn wishes(wrongs: &mut Wrongs, operator: &Operator, said: &[Said], withheld: &[Withheld]) {
     for wish in operator.wishes() {
-        let callbacks: BTreeSet<&str> =
-            said.iter().filter(|said| said.text == wish.text).map(|said| said.callback.as_str()).collect();
+        let said = said.iter().map(|said| (&said.text, &said.callback));
+        let all = said.chain(withheld.iter().map(|withheld| (&withheld.text, &withheld.callback)));
+        let callbacks: BTreeSet<&String> =
+            all.filter(|(text, _)| **text == wish.text).map(|(_, callback)| callback).collect();
         let expected = usize::from(wish.answer == Some(202));
         wrongs.equal(&format!("messages about {wish:?}"), &callbacks.len(), &expected);
     }
@@ -250,8 +310,15 @@ fn doubled_are_named(wrongs: &mut Wrongs, said: &[Said], ledger: &Ledger) -> usi
 }
 
 /// What is known of a message is the furthest that Meta told of it.
-fn deliveries(wrongs: &mut Wrongs, parcels: &[Parcel], said: &[Said], ledger: &Ledger) {
-    let mut told: BTreeMap<&str, Status> = BTreeMap::new();
+fn deliveries(
+    wrongs: &mut Wrongs,
+    parcels: &[Parcel],
+    said: &[Said],
+    withheld: &[Withheld],
+    ledger: &Ledger,
+) {
+    let mut told: BTreeMap<&str, Status> =
+        withheld.iter().map(|withheld| (withheld.callback.as_str(), Status::GivenUp)).collect();
     for said in said {
         let status = if said.fortune == Fortune::Refused { Status::GivenUp } else { Status::Accepted };
         let furthest = told.entry(&said.callback).or_insert(status);
@@ -274,8 +341,9 @@ fn deliveries(wrongs: &mut Wrongs, parcels: &[Parcel], said: &[Said], ledger: &L
     wrongs.equal("messages of ours", &stored.len(), &told.len());
     for (callback, status) in told {
         let kept = stored.get(callback).copied();
-        // Taken once without our hearing of it, and refused when it was sent again: nobody told us better.
-        let refused = said.iter().any(|said| said.callback == *callback && said.fortune == Fortune::Refused);
+        // Taken once without our hearing of it, and refused or withheld when it was sent again: nobody told us better.
+        let refused = said.iter().any(|said| said.callback == *callback && said.fortune == Fortune::Refused)
+            || withheld.iter().any(|withheld| withheld.callback == *callback);
         let unheard = refused && status == Status::Accepted && kept == Some(rank(Status::GivenUp));
         wrongs.unless(unheard || kept == Some(rank(status)), || {
             format!("status of {callback}: {kept:?}, expected {}", rank(status))

@@ -36,6 +36,8 @@ const BROKEN: [(Broken, &str); 3] = [
 ];
 /// Failing seeds that are shown.
 const SHOWN_MAX: usize = 5;
+/// Seeds after which a long run says how far it is.
+const TOLD_EVERY: u64 = 1_000;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -90,6 +92,9 @@ fn the_promises_hold_in_every_run() {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= from + seeds {
                         break;
+                    }
+                    if seed > from && (seed - from).is_multiple_of(TOLD_EVERY) {
+                        println!("{} of {seeds} seeds", seed - from);
                     }
                     let report = world::run(seed, &place, broken());
                     deaths.fetch_add(report.deaths, Ordering::Relaxed);

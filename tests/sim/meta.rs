@@ -339,6 +339,7 @@ impl Meta {
             departure
         };
         fate.linger(|| format!("the post to {to}: {said}")).await;
+        fate.may_die(|| format!("the post to {to}: {said}")).await;
         self.inner().travelling.remove(&departure);
         match trouble {
             Some(Trouble::NotSent) => return Err(Outcome::NotSent("simulated: no connection".to_owned())),
@@ -354,6 +355,7 @@ impl Meta {
         let wamid = self.take(&request);
         fate.note(format_args!("Meta takes {wamid}: {said}"));
         fate.linger(|| format!("the answer about {wamid}")).await;
+        fate.may_die(|| format!("the answer about {wamid}")).await;
         match trouble {
             Some(Trouble::AnswerLost) => Err(Outcome::Ambiguous("simulated: cut".to_owned())),
             Some(Trouble::Unreadable) => Ok(answer(200, "<html>".to_owned())),

@@ -28,11 +28,8 @@ impl Director for Stage {
         let fate = Arc::clone(&self.fate);
         async move {
             fate.linger(|| format!("{moment:?}")).await;
+            fate.may_die(|| format!("{moment:?}")).await;
             let temper = &fate.temper;
-            if fate.is_mortal() && fate.throw(|dice| dice.chance(temper.die)) {
-                fate.die(&format!("{moment:?}"));
-                return std::future::pending().await;
-            }
             let per_cent = match moment {
                 Moment::Begin(_) | Moment::Commit | Moment::Doubt | Moment::Read => temper.fail,
                 Moment::Committed => temper.lose_commit,

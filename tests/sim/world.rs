@@ -18,8 +18,9 @@ use serde_json::json;
 use sha2::Sha256;
 use switchboard::api;
 use switchboard::app::{Core, Parts, Simulation};
-use switchboard::clock::{Clock, Hand, Millis};
+use switchboard::clock::{Clock, Hand, MINUTE, Millis, duration_ms};
 use switchboard::config::{Config, DatabaseUrl, Number, Secret};
+use switchboard::domain::window::WINDOW;
 use switchboard::flow::{Flow, Functions};
 use switchboard::webhook;
 use tokio::runtime::Handle;
@@ -45,7 +46,7 @@ const MESSAGES_MAX: usize = 4;
 const STEPS_MAX: usize = 140;
 /// Leaps of time after which everything has to be at rest.
 const LEAPS_MAX: usize = 150;
-const LEAP: Duration = Duration::from_mins(5);
+const LEAP: Duration = Duration::from_mins(11);
 /// Rounds of the scheduler after which nothing moves any more unless somebody lets it.
 const ROUNDS_ALL: usize = 24;
 
@@ -146,7 +147,8 @@ pub(crate) fn run(seed: u64, place: &Place, broken: Option<Broken>) -> Report {
     };
     let mut wrongs = world.live();
     let ledger = world.ledger();
-    let verdict = judge::judge(&world.meta, &world.operator, &ledger);
+    let window = WINDOW - duration_ms(world.config.limits.window_margin);
+    let verdict = judge::judge(&world.meta, &world.operator, &ledger, window);
     wrongs.extend(verdict.wrongs);
     ledger.close();
     for end in ["", "-wal", "-shm"] {
@@ -175,6 +177,9 @@ fn config(fate: &Fate, file: &Path, folder: &Path) -> Config {
         config.limits.active_conversations = *dice.pick(&[1, 2, 1_000]);
         // A turn that takes longer is begun again, while the commit of the first one may still happen.
         config.limits.turn_timeout = Duration::from_secs(*dice.pick(&[25, 100, 600]));
+        // Nearly all of the 24 hours: then what is late comes too late.
+        let window = *dice.pick(&[WINDOW - MINUTE, WINDOW - MINUTE, 15 * MINUTE, 2 * MINUTE]);
+        config.limits.window_margin = Duration::from_millis((WINDOW - window).unsigned_abs());
         config.pacing.pair = dice.chance(30);
         config.limits.unfinished_events = *dice.pick(&[MESSAGES_MAX, 1_000]);
         config.database.writer_batch = *dice.pick(&[1, 4, 64]);
