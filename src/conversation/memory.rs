@@ -50,14 +50,14 @@ impl Rested {
     ///
     /// # Errors
     /// When its snapshot cannot be read.
-    pub fn wake(self: Box<Self>) -> Result<Memory, Error> {
+    pub fn wake(self) -> Result<Memory, Error> {
         let mut snapshot: Snapshot = if self.snapshot.is_empty() {
             Snapshot::default()
         } else {
             serde_json::from_str(&self.snapshot).map_err(|error| self.corrupt(&error))?
         };
         let identity = self.identity()?;
-        let Self { conversation, contact, phone_number_id, flow, .. } = *self;
+        let Self { conversation, contact, phone_number_id, flow, .. } = self;
         let Aside { handed_off, handed_off_until, consent } =
             self.aside.map_or_else(Aside::default, |aside| *aside);
         // Where two conversations became one, a hand-off of either holds.

@@ -217,7 +217,8 @@ impl Store {
         let stage = Stage::new(director);
         let desk = Desk::set_up(&stage)?;
         let (of_writer, of_ids) = (settings.clone(), ids.clone());
-        let opening = async move {
+        // On the heap, as all that is made on the way is in them.
+        let opening = Box::pin(async move {
             let Settings { url, migrate: applies, hash_key, .. } = of_writer;
             if applies {
                 migrate(&url).await?;
@@ -230,9 +231,9 @@ impl Store {
             let hasher = Hasher::open(&writer, &hash_key).await?;
             let erased = tombstone::Memory::read(&writer, hasher.clone()).await?;
             Ok((writer, hasher, erased))
-        };
+        });
         let (writer, hasher, erased) = desk.open(&stage, opening).await?;
-        let reading = connect::open_readers(&settings.url, settings.reader_connections);
+        let reading = Box::pin(connect::open_readers(&settings.url, settings.reader_connections));
         let connections = stage.work(reading).await?;
 
         let gauge = Arc::new(Gauge::default());
