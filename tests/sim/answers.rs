@@ -18,10 +18,18 @@ pub(crate) struct Answer {
     pub(crate) before: String,
 }
 
+/// A message of the flow to a person, or one that was to be and was withheld.
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) withheld: bool,
+}
+
 /// All that one person read from the flow.
 pub(crate) struct Answers {
     pub(crate) person: usize,
     pub(crate) all: Vec<Answer>,
+    /// Answers whose place among the others is not known: withheld ones, where there may have been two conversations.
+    placeless: Vec<Answer>,
 }
 
 impl Answer {
@@ -43,12 +51,12 @@ impl Answers {
     pub(crate) fn of_one(
         wrongs: &mut Wrongs,
         person: usize,
-        heard: &[String],
+        heard: &[Told],
         drawn: &mut BTreeSet<String>,
     ) -> Self {
         let mut all: Vec<Answer> = Vec::new();
         let mut notes = 0;
-        let mut rest = heard.iter();
+        let mut rest = heard.iter().map(|told| &told.text);
         while let Some(text) = rest.next() {
             let Some(answer) = Answer::read(text) else {
                 wrongs.add(format!("person {person} reads out of place: {text}"));
@@ -68,7 +76,7 @@ impl Answers {
         }
         let in_a_row = all.windows(2).filter(|pair| pair[0].is_silence() && pair[1].is_silence());
         wrongs.equal("silences in a row", &in_a_row.count(), &0);
-        Self { person, all }
+        Self { person, all, placeless: Vec::new() }
     }
 
     /// What somebody read who may have been two people at first: up to two chains, of which one may end where the other
@@ -76,18 +84,23 @@ impl Answers {
     pub(crate) fn of_two(
         wrongs: &mut Wrongs,
         person: usize,
-        heard: &[String],
+        heard: &[Told],
         drawn: &mut BTreeSet<String>,
     ) -> Self {
         let mut all: Vec<Answer> = Vec::new();
         let mut seconds: Vec<&String> = Vec::new();
-        for text in heard {
+        let withheld = heard.iter().filter(|told| told.withheld);
+        let placeless: Vec<Answer> = withheld.filter_map(|told| Answer::read(&told.text)).collect();
+        let whenever: Vec<Answer> = heard.iter().filter_map(|told| Answer::read(&told.text)).collect();
+        for Told { text, withheld } in heard {
             let Some(answer) = Answer::read(text) else {
                 seconds.push(text);
                 continue;
             };
-            let follows = all
+            let earlier = if *withheld { &whenever } else { &all };
+            let follows = earlier
                 .iter()
+                .chain(&placeless)
                 .any(|earlier| earlier.number + 1 == answer.number && earlier.said == answer.before);
             wrongs.unless(follows || (answer.number == 1 && answer.before == "nothing"), || {
                 format!("person {person} reads {answer:?}, which follows nothing: {all:?}")
@@ -117,7 +130,7 @@ impl Answers {
             }
         }
         wrongs.unless(seconds.is_empty(), || format!("person {person} reads out of place: {seconds:?}"));
-        Self { person, all }
+        Self { person, all, placeless }
     }
 
     /// Everything that was written is answered once, and in the end the person is asked whether they are still there.
@@ -131,13 +144,17 @@ impl Answers {
         answered.sort_unstable();
         written.sort_unstable();
         wrongs.equal(&format!("what person {} has an answer to", self.person), &answered, &written);
-        wrongs.unless(self.all.last().is_none_or(Answer::is_silence), || {
+        let last_is_known = self.placeless.is_empty();
+        wrongs.unless(!last_is_known || self.all.last().is_none_or(Answer::is_silence), || {
             format!("person {} was silent in the end, and was not asked: {:?}", self.person, self.all)
         });
     }
 
-    /// Where the answer to `said` stands.
+    /// Where the answer to `said` stands, where that is known.
     pub(crate) fn place(&self, said: &str) -> Option<usize> {
+        if self.placeless.iter().any(|answer| answer.said == said) {
+            return None;
+        }
         self.all.iter().position(|answer| answer.said == said)
     }
 

@@ -7,7 +7,7 @@ use sea_orm::QueryResult;
 use switchboard::clock::Millis;
 use switchboard::domain::delivery::Status;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, Told};
 use crate::ledger::{Ledger, get};
 use crate::meta::{About, Fortune, Meta, Parcel, Said, Shown, phone, user};
 use crate::operator::Operator;
@@ -42,7 +42,7 @@ impl Wrongs {
 pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger, window: Millis) -> Verdict {
     let mut wrongs = Wrongs::default();
     let said = meta.said();
-    let withheld = withheld(ledger);
+    let (withheld, held) = (withheld(ledger), held(ledger));
     meta.look(|parcels, in_order| {
         versions(&mut wrongs, parcels, ledger);
         accepted_once(&mut wrongs, parcels, ledger);
@@ -69,9 +69,9 @@ pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger, window: M
             notes.extend(answers.notes());
         }
         wrote_once(&mut wrongs, ledger, notes);
-        deliveries(&mut wrongs, parcels, &said, &withheld, ledger);
+        deliveries(&mut wrongs, parcels, &said, (&withheld, &held), ledger);
     });
-    wishes(&mut wrongs, operator, &said, &withheld);
+    wishes(&mut wrongs, operator, &said, (&withheld, &held));
     let doubled = doubled_are_named(&mut wrongs, &said, ledger);
     counters(&mut wrongs, ledger);
     queue(&mut wrongs, ledger);
@@ -188,27 +188,35 @@ fn withheld(ledger: &Ledger) -> Vec<Withheld> {
     ledger.rows(sql).iter().map(withheld).collect()
 }
 
+/// Messages that wait until their person writes: what each is known by to Meta, and its text.
+fn held(ledger: &Ledger) -> BTreeMap<String, String> {
+    let sql = "select m.id, m.body from queue q join message m on m.id = q.id where q.state = 'held'";
+    ledger.rows(sql).iter().map(|row| (callback(get(row, 0)), get(row, 1))).collect()
+}
+
 /// What the flow told a person, each message where it came first; what Meta refused for good counts as told, and what was
 /// withheld as told where it would have been.
-fn first_of_each(said: &[Said], withheld: &[Withheld], person: usize, ledger: &Ledger) -> Vec<String> {
+fn first_of_each(said: &[Said], withheld: &[Withheld], person: usize, ledger: &Ledger) -> Vec<Told> {
     let (phone, user) = (phone(person), user(person));
     let mut seen = BTreeSet::new();
-    let mut told: Vec<(i64, String)> = Vec::new();
+    let mut told: Vec<(i64, Told)> = Vec::new();
     let rows = ledger.rows("select id, position from message where direction = 'out'");
     let positions: BTreeMap<String, i64> =
         rows.iter().map(|row| (callback(get(row, 0)), get(row, 1))).collect();
     for said in said.iter().filter(|said| said.to == phone || said.to == user) {
         if !said.text.starts_with("asked ") && seen.insert(said.callback.as_str()) {
-            told.push((positions.get(&said.callback).copied().unwrap_or(i64::MAX), said.text.clone()));
+            let position = positions.get(&said.callback).copied().unwrap_or(i64::MAX);
+            told.push((position, Told { text: said.text.clone(), withheld: false }));
         }
     }
     for one in withheld.iter().filter(|withheld| withheld.is_for(person)) {
         if !one.text.starts_with("asked ") && seen.insert(&one.callback) {
             let place = told.iter().position(|(position, _)| *position > one.position);
-            told.insert(place.unwrap_or(told.len()), (one.position, one.text.clone()));
+            let one = (one.position, Told { text: one.text.clone(), withheld: true });
+            told.insert(place.unwrap_or(told.len()), one);
         }
     }
-    told.into_iter().map(|(_, text)| text).collect()
+    told.into_iter().map(|(_, told)| told).collect()
 }
 
 /// What was acknowledged before something else was first posted is answered before it, and so is what stood before it in the
@@ -276,10 +284,16 @@ fn wrote_once(wrongs: &mut Wrongs, ledger: &Ledger, mut notes: Vec<String>) {
 }
 
 /// What a script was told would be sent is sent, once.
-fn wishes(wrongs: &mut Wrongs, operator: &Operator, said: &[Said], withheld: &[Withheld]) {
+fn wishes(
+    wrongs: &mut Wrongs,
+    operator: &Operator,
+    said: &[Said],
+    (withheld, held): (&[Withheld], &BTreeMap<String, String>),
+) {
     for wish in operator.wishes() {
         let said = said.iter().map(|said| (&said.text, &said.callback));
         let all = said.chain(withheld.iter().map(|withheld| (&withheld.text, &withheld.callback)));
+        let all = all.chain(held.iter().map(|(callback, text)| (text, callback)));
         let callbacks: BTreeSet<&String> =
             all.filter(|(text, _)| **text == wish.text).map(|(_, callback)| callback).collect();
         let expected = usize::from(wish.answer == Some(202));
@@ -314,11 +328,12 @@ fn deliveries(
     wrongs: &mut Wrongs,
     parcels: &[Parcel],
     said: &[Said],
-    withheld: &[Withheld],
+    (withheld, held): (&[Withheld], &BTreeMap<String, String>),
     ledger: &Ledger,
 ) {
     let mut told: BTreeMap<&str, Status> =
         withheld.iter().map(|withheld| (withheld.callback.as_str(), Status::GivenUp)).collect();
+    told.extend(held.keys().map(|callback| (callback.as_str(), Status::Queued)));
     for said in said {
         let status = if said.fortune == Fortune::Refused { Status::GivenUp } else { Status::Accepted };
         let furthest = told.entry(&said.callback).or_insert(status);
@@ -344,7 +359,14 @@ fn deliveries(
         // Taken once without our hearing of it, and refused or withheld when it was sent again: nobody told us better.
         let refused = said.iter().any(|said| said.callback == *callback && said.fortune == Fortune::Refused)
             || withheld.iter().any(|withheld| withheld.callback == *callback);
-        let unheard = refused && status == Status::Accepted && kept == Some(rank(Status::GivenUp));
+        let unheard = match status {
+            Status::Accepted if refused => kept == Some(rank(Status::GivenUp)),
+            // Held when it was to be sent again.
+            Status::Queued | Status::Accepted if held.contains_key(callback) => {
+                kept == Some(rank(Status::Ambiguous))
+            }
+            _ => false,
+        };
         wrongs.unless(unheard || kept == Some(rank(status)), || {
             format!("status of {callback}: {kept:?}, expected {}", rank(status))
         });
@@ -422,13 +444,14 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
     wrongs.equal("counts", &kept, &counted);
 }
 
-/// Nothing is in the queue but what has failed, and nobody told better since.
+/// Nothing is in the queue but what has failed, and nobody told better since, and what waits until its person writes.
 fn queue(wrongs: &mut Wrongs, ledger: &Ledger) {
     let sql = "select q.id, q.state, m.status from queue q left join message m on m.id = q.id";
     for row in ledger.rows(sql) {
         let (id, state, status): (i64, String, Option<i16>) = (get(&row, 0), get(&row, 1), get(&row, 2));
         let has_failed = [Status::GivenUp, Status::Failed].map(rank).map(Some).contains(&status);
-        wrongs.unless(state == "dead" && has_failed, || {
+        let waits = [Status::Queued, Status::Ambiguous].map(rank).map(Some).contains(&status);
+        wrongs.unless((state == "dead" && has_failed) || (state == "held" && waits), || {
             format!("message {id} is {state} in the queue, with the status {status:?}")
         });
     }

@@ -32,10 +32,10 @@ impl Ledger {
         get(&self.rows(sql)[0], 0)
     }
 
-    /// What is not done, in words.
+    /// What is not done, in words. What is held until a person writes may be held for ever.
     pub(crate) fn left_over(&self) -> Vec<String> {
         let sql = "select 'event', id, state, attempts from webhook where state = 'accepted' \
-                   union all select 'message', id, state, attempts from queue where state <> 'dead' \
+                   union all select 'message', id, state, attempts from queue where state not in ('dead', 'held') \
                    union all select 'timer', conversation_id, '', 0 from timer";
         let shown = |row: &QueryResult| -> String {
             let (what, id): (String, i64) = (get(row, 0), get(row, 1));

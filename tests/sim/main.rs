@@ -36,6 +36,8 @@ const BROKEN: [(Broken, &str); 3] = [
 ];
 /// Failing seeds that are shown.
 const SHOWN_MAX: usize = 5;
+/// Seeds that have failed once, and are run whatever else is.
+const ONCE_FAILED: [u64; 4] = [2_818, 4_271, 4_590, 20_958];
 /// Seeds after which a long run says how far it is.
 const TOLD_EVERY: u64 = 1_000;
 
@@ -120,6 +122,17 @@ fn the_promises_hold_in_every_run() {
         println!("SIM_SEED={seed}\n  {}", report.wrongs.join("\n  "));
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed", failed.len());
+}
+
+#[test]
+fn what_failed_once_holds() {
+    hush();
+    let database = database();
+    let place = world::place(database.handle());
+    for seed in ONCE_FAILED {
+        let wrongs = world::run(seed, &place, None).wrongs;
+        assert!(wrongs.is_empty(), "seed {seed}: {wrongs:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ const WISHES_MAX: usize = 3;
 pub(crate) struct Wish {
     pub(crate) person: usize,
     pub(crate) text: String,
+    /// What becomes of it while the person has been silent for too long.
+    outside: &'static str,
     key: String,
     /// The status of the answer that settles it.
     pub(crate) answer: Option<u16>,
@@ -46,7 +48,9 @@ impl Operator {
         if number < WISHES_MAX && !people.is_empty() && self.fate.throw(|dice| dice.chance(50)) {
             let person = self.fate.throw(|dice| *dice.pick(&people));
             let (text, key) = (format!("asked {person}.{number}"), format!("key-{number}"));
-            self.wishes.lock().unwrap().push(Wish { person, text, key, answer: None, under_way: false });
+            let outside = self.fate.throw(|dice| *dice.pick(&["fail", "wait"]));
+            let wish = Wish { person, text, outside, key, answer: None, under_way: false };
+            self.wishes.lock().unwrap().push(wish);
         }
         if let Some(door) = door {
             self.insist(door);
@@ -61,7 +65,8 @@ impl Operator {
         {
             wish.under_way = true;
             self.fate.note(format_args!("asks for: {}", wish.text));
-            let body = json!({"to": format!("+{}", phone(wish.person)), "type": "text", "body": wish.text});
+            let body = json!({"to": format!("+{}", phone(wish.person)), "type": "text", "body": wish.text,
+                              "outside_window": wish.outside});
             let request = TestRequest::post()
                 .uri("/api/whatsapp/send")
                 .insert_header(("Authorization", format!("Bearer {KEY}")))

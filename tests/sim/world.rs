@@ -393,10 +393,13 @@ impl World<'_> {
         Ledger::open(self.config.database.url.expose(), &self.place.database)
     }
 
-    /// At rest, nobody is in memory any more, and nothing is in hand.
+    /// At rest, nobody is in memory any more, and nothing is in hand. Whoever rested before a turn that somebody else has ended
+    /// meanwhile finds that out with the first leap, and leaves with the second.
     async fn look_at_what_is_left(&self, core: &Core) -> End {
-        self.hand.advance(LEAP);
-        rounds(ROUNDS_ALL).await;
+        for _ in 0..2 {
+            self.hand.advance(LEAP);
+            rounds(ROUNDS_ALL).await;
+        }
         let (open, active) = (core.store.unfinished(), core.active_conversations().await);
         if (open, active) != (0, 0) {
             return End::Restless(format!(

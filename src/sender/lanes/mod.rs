@@ -341,10 +341,11 @@ impl Lanes {
         self.go_on(to, now);
     }
 
-    /// Takes a lane out of wherever it waits for its turn.
+    /// Takes a lane out of wherever it waits for its turn. It is neither asleep nor lined up from here on, and says so: else
+    /// what is taken out of it next could line it up again, beside where it then goes, and its head would leave twice.
     fn halt(&mut self, conversation: ConversationId) {
-        let Some(lane) = self.lanes.get(&conversation) else { return };
-        match lane.state {
+        let Some(lane) = self.lanes.get_mut(&conversation) else { return };
+        match std::mem::replace(&mut lane.state, State::Posting) {
             State::Asleep(until) => _ = self.asleep.remove(&(until, conversation)),
             State::LinedUp(place) => {
                 if let Some(line) = self.lines.get_mut(&lane.number) {
