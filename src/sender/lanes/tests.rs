@@ -105,16 +105,16 @@ impl World {
 
 #[test]
 fn a_lane_whose_last_reply_is_settled_while_it_is_lined_up_is_lined_up_no_more() {
-    let mut world = World::new(0, false, 2);
-    for person in [1, 3] {
+    let mut world = World::new(0, false, 4);
+    for person in [1, 3, 4, 5] {
         world.push(person, Priority::Reply);
     }
-    assert_eq!(world.leave().len(), 2);
+    assert_eq!(world.leave().len(), 4);
     let settled = world.push(2, Priority::Reply);
     assert_eq!(world.leave(), []);
     world.lanes.settled(ConversationId(2), MessageId(settled), world.clock.now());
     let next = world.push(2, Priority::Reply);
-    for _ in 0..2 {
+    for _ in 0..4 {
         world.land(OfNumber::Fine);
     }
     assert_eq!(world.leave(), [(2, next)]);
