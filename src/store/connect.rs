@@ -25,10 +25,8 @@ const FLOW_CONNECTIONS: u32 = 2;
 const LOCK_TIMEOUT: &str = "5s";
 /// How long a PostgreSQL statement may take.
 const STATEMENT_TIMEOUT: &str = "30s";
-/// Page cache of each reader, in KiB (negative is SQLite's way of saying KiB).
+/// Page cache of the writer and of each reader, in KiB (negative is SQLite's way of saying KiB).
 const CACHE_KIB: &str = "-16384";
-/// Page cache of the writer: what a turn touches of a large database is spread over its indexes.
-const WRITER_CACHE_KIB: &str = "-65536";
 
 /// The ways into the database for those who read.
 pub(crate) struct Readers {
@@ -97,7 +95,7 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
                 .busy_timeout(WAIT_MAX)
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 .synchronous(SqliteSynchronous::Full)
-                .pragma("cache_size", if writes { WRITER_CACHE_KIB } else { CACHE_KIB })
+                .pragma("cache_size", CACHE_KIB)
                 .pragma("temp_store", "memory");
             if writes {
                 // What is deleted is overwritten, so that nothing of a person stays behind in the file.
