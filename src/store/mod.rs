@@ -33,7 +33,6 @@ mod consent;
 mod counters;
 mod delivery;
 pub mod demo;
-mod desk;
 mod directory;
 mod entity;
 mod feed;
@@ -54,6 +53,7 @@ mod sql;
 pub mod stage;
 mod statuses;
 mod template;
+mod thread;
 mod turn;
 mod types;
 mod write;
@@ -79,10 +79,10 @@ pub use types::{
 };
 
 use batch::Reply;
-use desk::Desk;
 use privacy::tombstone::{self, Hasher};
 use request::{Job, Request};
 use stage::{Director, Moment, Stage};
+use thread::Thread;
 
 /// Jobs that may wait for the writer; whoever brings one more waits with it.
 const JOBS_WAITING_MAX: usize = 8_192;
@@ -215,7 +215,7 @@ impl Store {
         director: Option<Arc<dyn Director>>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Hint>), Error> {
         let stage = Stage::new(director);
-        let desk = Desk::set_up(&stage)?;
+        let thread = Thread::start(&stage)?;
         let (of_writer, of_ids) = (settings.clone(), ids.clone());
         // On the heap, as all that is made on the way is in them.
         let opening = Box::pin(async move {
@@ -232,7 +232,7 @@ impl Store {
             let erased = tombstone::Memory::read(&writer, hasher.clone()).await?;
             Ok((writer, hasher, erased))
         });
-        let (writer, hasher, erased) = desk.open(&stage, opening).await?;
+        let (writer, hasher, erased) = thread.run(&stage, opening).await?;
         let reading = Box::pin(connect::open_readers(&settings.url, settings.reader_connections));
         let connections = stage.work(reading).await?;
 
@@ -250,7 +250,7 @@ impl Store {
             hints,
             metrics,
         );
-        desk.occupy(writer.on(stage.clone()).run(waiting));
+        thread.end_with(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
             readers: connections.ours,
             lists: connections.lists,

@@ -8,30 +8,30 @@ use crate::store::Error;
 use crate::store::stage::Stage;
 
 /// Where the writer and its connection live.
-pub(crate) struct Desk {
+pub(crate) struct Thread {
     runtime: Handle,
-    /// The thread ends when this is dropped; under a director there is none.
-    thread: Option<oneshot::Sender<()>>,
+    /// It ends when this is dropped; under a director there is none.
+    end: Option<oneshot::Sender<()>>,
 }
 
-impl Desk {
+impl Thread {
     /// Starts the thread. Under a director everything stays on the current one.
-    pub(crate) fn set_up(stage: &Stage) -> Result<Self, Error> {
+    pub(crate) fn start(stage: &Stage) -> Result<Self, Error> {
         if stage.is_directed() {
-            return Ok(Self { runtime: Handle::current(), thread: None });
+            return Ok(Self { runtime: Handle::current(), end: None });
         }
         let failed =
             |error: std::io::Error| Error::Setup(format!("the writer's thread does not start: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
-        let (thread, ended) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel::<()>();
         let work = move || drop(runtime.block_on(ended));
         std::thread::Builder::new().name("writer".to_owned()).spawn(work).map_err(failed)?;
-        Ok(Self { runtime: handle, thread: Some(thread) })
+        Ok(Self { runtime: handle, end: Some(end) })
     }
 
     /// Does `work` here and answers what it came to.
-    pub(crate) async fn open<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         stage: &Stage,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -42,12 +42,12 @@ impl Desk {
         self.runtime.spawn(work).await.map_err(|_| Error::Closed)?
     }
 
-    /// Does `work` here to its end, and leaves.
-    pub(crate) fn occupy(self, work: impl Future<Output = ()> + Send + 'static) {
-        let Self { runtime, thread } = self;
+    /// Does `work` here to its end, with which the thread ends.
+    pub(crate) fn end_with(self, work: impl Future<Output = ()> + Send + 'static) {
+        let Self { runtime, end } = self;
         runtime.spawn(async move {
             work.await;
-            drop(thread);
+            drop(end);
         });
     }
 }
