@@ -182,14 +182,15 @@ impl ConversationActor {
     }
 
     fn finish(&mut self, event: EventId) {
-        let busy = self.busy.get_or_insert_default();
-        if let Ok(place) = busy.place(event) {
-            busy.pending.remove(place);
-            self.workload.done();
-        }
-        busy.begun = None;
-        if busy.pending.is_empty() {
-            self.busy = None;
+        if let Some(busy) = &mut self.busy {
+            if let Ok(place) = busy.place(event) {
+                busy.pending.remove(place);
+                self.workload.done();
+            }
+            busy.begun = None;
+            if busy.pending.is_empty() {
+                self.busy = None;
+            }
         }
         self.finished = self.finished.max(Some(event));
     }

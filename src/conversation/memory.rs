@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Consent;
-use crate::domain::contact::Identity;
 use crate::domain::event::Event;
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::flow::{Flow, Snapshot};
@@ -38,25 +37,22 @@ struct Aside {
 }
 
 impl Rested {
-    /// Who the person is.
-    ///
-    /// # Errors
-    /// When what was laid down cannot be read.
-    pub fn identity(&self) -> Result<Identity, Error> {
-        serde_json::from_str(&self.identity).map_err(|error| self.corrupt(&error))
-    }
-
     /// As it was before it came to rest.
     ///
     /// # Errors
-    /// When its snapshot cannot be read.
+    /// When its snapshot, or what was laid down, cannot be read.
     pub fn wake(self) -> Result<Memory, Error> {
+        let corrupt = |error: serde_json::Error| Error::Corrupt {
+            what: "session",
+            id: self.conversation.0,
+            reason: error.to_string(),
+        };
         let mut snapshot: Snapshot = if self.snapshot.is_empty() {
             Snapshot::default()
         } else {
-            serde_json::from_str(&self.snapshot).map_err(|error| self.corrupt(&error))?
+            serde_json::from_str(&self.snapshot).map_err(corrupt)?
         };
-        let identity = self.identity()?;
+        let identity = serde_json::from_str(&self.identity).map_err(corrupt)?;
         let Self { conversation, contact, phone_number_id, flow, .. } = self;
         let Aside { handed_off, handed_off_until, consent } =
             self.aside.map_or_else(Aside::default, |aside| *aside);
@@ -73,10 +69,6 @@ impl Rested {
             ..Session::begun(conversation, contact, phone_number_id, identity)
         };
         Ok(Memory { session, snapshot, flow })
-    }
-
-    fn corrupt(&self, error: &serde_json::Error) -> Error {
-        Error::Corrupt { what: "session", id: self.conversation.0, reason: error.to_string() }
     }
 }
 

@@ -51,18 +51,19 @@ pub enum Ended {
 /// Attends to `event`, which must be the oldest one of its conversation that is not done. `again` says that its turn may
 /// have been begun before. Every line that is logged meanwhile carries the conversation, the event and the masked person.
 pub async fn attend(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
-    let identity = memory.identity().unwrap_or_default();
-    let person = identity.aliases().next().map(|(_, id)| masked(id)).unwrap_or_default();
+    let memory = memory.wake();
+    let identity = memory.iter().map(|memory| &memory.session.identity);
+    let person = identity.flat_map(Identity::aliases).next().map(|(_, id)| masked(id)).unwrap_or_default();
     let span = tracing::error_span!("turn", conversation = %event.conversation, event = %event.id, person);
     attempt(desk, memory, event, again).instrument(span).await
 }
 
-async fn attempt(desk: Arc<Desk>, memory: Box<Rested>, event: Event, again: bool) -> Ended {
+async fn attempt(desk: Arc<Desk>, memory: Result<Memory, Error>, event: Event, again: bool) -> Ended {
     // Held to the end: see `Desk::suspects`.
     let _alone = if event.attempts > 0 { desk.suspects.acquire().await.ok() } else { None };
     let attempts = match begin(&desk, &event, again).await {
         Ok(Some(attempts)) => attempts,
-        Ok(None) => return Ended::NotOpen(Some(memory)),
+        Ok(None) => return Ended::NotOpen(memory.ok().map(Memory::rest)),
         Err(error) => return unreachable_store(&desk, &error),
     };
     // Beyond the limit, not at it: the first attempt on record was made beside others (`Desk::suspects`), and the end of the
@@ -132,8 +133,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// Works the turn out and commits it. Where a business write is refused, it is worked out again with that write failing,
 /// so that the flow takes its own way out.
-async fn run(desk: &Desk, memory: Box<Rested>, event: &Event) -> Result<Ended, Error> {
-    let memory = memory.wake()?;
+async fn run(desk: &Desk, memory: Result<Memory, Error>, event: &Event) -> Result<Ended, Error> {
+    let memory = memory?;
     let mut refused = BTreeSet::new();
     for _ in 0..=REFUSED_WRITES_MAX {
         let calls = Calls::Made { refused: &refused };

@@ -234,7 +234,7 @@ impl Store {
         });
         let (writer, hasher, erased) = thread.run(&stage, opening).await?;
         let reading = Box::pin(connect::open_readers(&settings.url, settings.reader_connections));
-        let connections = stage.work(reading).await?;
+        let readers = stage.work(reading).await?;
 
         let gauge = Arc::new(Gauge::default());
         gauge.claim_at_once.store(true, Ordering::Relaxed);
@@ -252,9 +252,9 @@ impl Store {
         );
         thread.end_with(writer.on(stage.clone()).run(waiting));
         let inner = Inner {
-            readers: connections.ours,
-            lists: connections.lists,
-            flows: connections.flows,
+            readers: readers.ours,
+            lists: readers.lists,
+            flows: readers.flows,
             runtime: tokio::runtime::Handle::current(),
             stage,
             jobs,

@@ -234,11 +234,11 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
             if before < Status::Accepted {
                 applied.open.insert(stored.id);
             }
-            let now = changes.iter().fold(before, |status, change| status.merge(change.status));
+            let (now, row) = merged(scope, &stored, &changes);
             if before.is_failure() && !now.is_failure() {
                 revived.push(stored.id);
             }
-            rows.push(merged(scope, &stored, &changes));
+            rows.push(row);
         }
     }
     let columns = [
@@ -313,8 +313,9 @@ fn count(scope: &mut Scope<'_>, created_at: Millis, number: &str, before: Status
     }
 }
 
-/// What `changes` come to, as a row for the statement that merges it with what is stored; what they do not tell is null.
-fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<Value> {
+/// What the message's status comes to by `changes`, and all of them as a row for the statement that merges it with what is
+/// stored; what they do not tell is null.
+fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> (Status, Vec<Value>) {
     let before = of_rank(stored.status);
     let mut status = before;
     let mut meta_failed = before == Status::Failed;
@@ -359,7 +360,7 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<
     if status != before {
         count(scope, stored.created_at, &stored.phone_number_id, before, status);
     }
-    vec![
+    let row = vec![
         stored.id.into(),
         rank(status).into(),
         changes.iter().find_map(|change| change.wamid.clone()).into(),
@@ -371,7 +372,8 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> Vec<
         error.map(|failure| failure.code).into(),
         error.and_then(|failure| serde_json::to_string(failure).ok()).into(),
         changes.iter().find_map(|change| change.pricing.clone()).into(),
-    ]
+    ];
+    (status, row)
 }
 
 /// A queue row that went away: its lane and its message.
