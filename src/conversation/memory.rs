@@ -6,27 +6,28 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use crate::conversation::flows::Flows;
 use crate::domain::consent::Consent;
+use crate::domain::contact::Identity;
 use crate::domain::event::Event;
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::flow::{Flow, Snapshot};
 use crate::store::{Error, Session, Store};
 
-/// A conversation that rests: its session, without what the snapshot and the flow say as well, and with what few
-/// conversations have out of the way.
+/// A conversation that rests: its session, without what the snapshot and the flow say as well, with what few conversations
+/// have out of the way, and with all of its texts in one.
 pub struct Rested {
     conversation: ConversationId,
     contact: ContactId,
-    phone_number_id: Arc<str>,
     version: i64,
     timer_generation: i64,
     last_inbound_at: Option<Millis>,
     aside: Option<Box<Aside>>,
-    /// As JSON.
-    identity: Box<str>,
-    /// As JSON; empty before the first turn.
-    snapshot: Box<str>,
+    /// A line of JSON for [`Names`], and one for the snapshot, which is empty before the first turn.
+    text: Box<str>,
     flow: Arc<Flow>,
 }
+
+/// Our number, and the fields of an [`Identity`] in their order: an array, for their names would be as long again.
+type Names = (String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
 /// What is true of few conversations.
 #[derive(Default, PartialEq)]
@@ -47,26 +48,30 @@ impl Rested {
             id: self.conversation.0,
             reason: error.to_string(),
         };
-        let mut snapshot: Snapshot = if self.snapshot.is_empty() {
+        let (names, stored) = self.text.split_once('\n').unwrap_or((&self.text, ""));
+        let mut snapshot: Snapshot = if stored.is_empty() {
             Snapshot::default()
         } else {
-            serde_json::from_str(&self.snapshot).map_err(corrupt)?
+            serde_json::from_str(stored).map_err(corrupt)?
         };
-        let identity = serde_json::from_str(&self.identity).map_err(corrupt)?;
-        let Self { conversation, contact, phone_number_id, flow, .. } = self;
+        let (phone_number_id, wa_id, user_id, parent_user_id, name, username): Names =
+            serde_json::from_str(names).map_err(corrupt)?;
+        let identity = Identity { wa_id, user_id, parent_user_id, name, username };
+        let stored = stored.to_owned();
+        let Self { conversation, contact, flow, .. } = self;
         let Aside { handed_off, handed_off_until, consent } =
             self.aside.map_or_else(Aside::default, |aside| *aside);
         // Where two conversations became one, a hand-off of either holds.
         snapshot.handed_off = handed_off;
         let session = Session {
             version: self.version,
-            snapshot: self.snapshot.into_string(),
+            snapshot: stored,
             handed_off,
             handed_off_until,
             consent,
             timer_generation: self.timer_generation,
             last_inbound_at: self.last_inbound_at,
-            ..Session::begun(conversation, contact, phone_number_id, identity)
+            ..Session::begun(conversation, contact, phone_number_id.into(), identity)
         };
         Ok(Memory { session, snapshot, flow })
     }
@@ -104,7 +109,7 @@ impl Memory {
     /// Lays it down until its next turn. Its session has to say what its snapshot says, as after a load or a commit.
     ///
     /// # Panics
-    /// Never: an identity can always be written as JSON.
+    /// Never: names can always be written as JSON.
     #[must_use]
     pub fn rest(self) -> Box<Rested> {
         let Self { session, flow, .. } = self;
@@ -113,17 +118,19 @@ impl Memory {
             handed_off_until: session.handed_off_until,
             consent: session.consent,
         };
-        let identity = serde_json::to_string(&session.identity).expect("texts can be written as JSON");
+        let Identity { wa_id, user_id, parent_user_id, name, username } = &session.identity;
+        let names = (&*session.phone_number_id, wa_id, user_id, parent_user_id, name, username);
+        let names = serde_json::to_string(&names).expect("texts can be written as JSON");
+        // As long as it has to be from the start: the allocator leaves a text that gets shorter in a place that is too large.
+        let text = [&names, "\n", &session.snapshot].concat();
         Box::new(Rested {
             conversation: session.conversation,
             contact: session.contact,
-            phone_number_id: session.phone_number_id,
             version: session.version,
             timer_generation: session.timer_generation,
             last_inbound_at: session.last_inbound_at,
             aside: (aside != Aside::default()).then(|| Box::new(aside)),
-            identity: identity.into_boxed_str(),
-            snapshot: session.snapshot.into_boxed_str(),
+            text: text.into_boxed_str(),
             flow,
         })
     }

@@ -13,8 +13,8 @@ use crate::domain::inbound::InboundMessage;
 use crate::domain::outbound::Message;
 use crate::domain::window::Outside;
 
-/// What is kept of a conversation between turns. Small, and the same JSON for the same content.
-/// JSON: `{"state":"main","vars":{"order_no":"ORD-001"},"misses":0,"handed_off":false}`.
+/// What is kept of a conversation between turns. Small, and the same JSON for the same content; what is mostly zero or
+/// false is left out while it is: `{"state":"main","vars":{"order_no":"ORD-001"}}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Snapshot {
@@ -23,9 +23,15 @@ pub struct Snapshot {
     /// The saved variables.
     pub vars: Map<String, Value>,
     /// How many inputs in a row were not understood.
+    #[serde(skip_serializing_if = "is_default")]
     pub misses: u32,
     /// Whether a colleague has taken over, so that the flow is silent.
+    #[serde(skip_serializing_if = "is_default")]
     pub handed_off: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What begins a turn.

@@ -11,7 +11,7 @@ use crate::domain::delivery::{Refusal, Status};
 use crate::domain::identity::Alias;
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::store::batch::{Abort, Reply, Scope};
-use crate::store::directory::Learnt;
+use crate::store::directory::{Key, Learnt};
 use crate::store::entity::{alias, audit, contact, erasure, message, session};
 use crate::store::identity::execute;
 use crate::store::privacy::remove::{self, Doomed, Removed};
@@ -331,7 +331,7 @@ async fn forget_lines(scope: &mut Scope<'_>, contacts: &[i64], ids: &[Alias]) ->
     scope.after.released.extend(&conversations);
     scope.after.removed = true;
     let lines = sessions.into_iter().map(|row| Learnt::NoLine((row.contact_id, row.phone_number_id)));
-    let ids = ids.iter().map(|(kind, id)| Learnt::NoAlias(format!("{}:{id}", kind.as_str())));
+    let ids = ids.iter().map(|(kind, id)| Learnt::NoAlias(Key::of(*kind, id)));
     scope.after.learnt.extend(lines.chain(ids));
     Ok(conversations)
 }
