@@ -445,7 +445,9 @@ fn a_sign_of_life_carries_the_place_and_readers_are_limited() {
         })
         .await;
         test.stop().await;
-        assert_eq!(late.rest().await.len(), 0, "the end of the program is the end of the stream");
+        // Of what "again" set off, some may still come before it.
+        let ended = tokio::time::timeout(Duration::from_secs(60), late.rest()).await;
+        assert!(ended.is_ok(), "the end of the program is the end of the stream");
     });
 }
 
