@@ -43,6 +43,11 @@ impl Answer {
     fn is_silence(&self) -> bool {
         self.said.starts_with("silence after ")
     }
+
+    /// Which of the person's messages it answers, in the order in which they were written.
+    fn written(&self) -> Option<usize> {
+        self.said.rsplit_once('.').and_then(|(_, number)| number.parse().ok())
+    }
 }
 
 impl Answers {
@@ -145,9 +150,21 @@ impl Answers {
         written.sort_unstable();
         wrongs.equal(&format!("what person {} has an answer to", self.person), &answered, &written);
         let last_is_known = self.placeless.is_empty();
-        wrongs.unless(!last_is_known || self.all.last().is_none_or(Answer::is_silence), || {
+        let is_asked = self.all.last().is_none_or(Answer::is_silence) || self.is_asked_in_one_of_two();
+        wrongs.unless(!last_is_known || is_asked, || {
             format!("person {} was silent in the end, and was not asked: {:?}", self.person, self.all)
         });
+    }
+
+    /// Whether these were two conversations, and the person was asked in the one in which they wrote last: it is that dialogue
+    /// which goes on, though the other one may have answered later.
+    fn is_asked_in_one_of_two(&self) -> bool {
+        let two = self.all.iter().filter(|answer| answer.number == 1).count() > 1;
+        let newest =
+            self.all.iter().filter(|answer| !answer.is_silence()).max_by_key(|answer| answer.written());
+        two && newest.is_some_and(|newest| {
+            self.all.iter().any(|answer| answer.is_silence() && answer.before == newest.said)
+        })
     }
 
     /// Where the answer to `said` stands, where that is known.
