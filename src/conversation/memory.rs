@@ -48,7 +48,7 @@ impl Rested {
             id: self.conversation.0,
             reason: error.to_string(),
         };
-        let (names, stored) = self.text.split_once('\n').unwrap_or((&self.text, ""));
+        let (names, stored) = self.text.split_once('\n').unwrap_or_default();
         let mut snapshot: Snapshot = if stored.is_empty() {
             Snapshot::default()
         } else {

@@ -137,10 +137,13 @@ pub(crate) struct Person<'a> {
 }
 
 impl Person<'_> {
-    /// As remembered and looked up.
+    fn aliases(&self) -> impl Iterator<Item = (AliasKind, &str)> {
+        self.told.before.into_iter().chain([self.told.now]).flat_map(Identity::aliases)
+    }
+
+    /// Their aliases, as remembered and looked up.
     fn keys(&self) -> impl Iterator<Item = Key> {
-        let identities = self.told.before.into_iter().chain([self.told.now]);
-        identities.flat_map(Identity::aliases).map(|(kind, id)| Key::of(kind, id))
+        self.aliases().map(|(kind, id)| Key::of(kind, id))
     }
 }
 
@@ -169,16 +172,12 @@ impl Lookup {
     pub(crate) async fn prepare(scope: &mut Scope<'_>, wanted: &[Person<'_>]) -> Result<Self, DbErr> {
         let mut lookup = Self::default();
         let mut unknown = Vec::new();
-        for person in wanted {
-            for identity in person.told.before.into_iter().chain([person.told.now]) {
-                for (kind, value) in identity.aliases() {
-                    let key = Key::of(kind, value);
-                    if let Some(contact) = scope.directory.contact(key) {
-                        lookup.people.insert(key, contact);
-                    } else if !lookup.people.contains_key(&key) {
-                        unknown.push(text(value));
-                    }
-                }
+        for (kind, value) in wanted.iter().flat_map(Person::aliases) {
+            let key = Key::of(kind, value);
+            if let Some(contact) = scope.directory.contact(key) {
+                lookup.people.insert(key, contact);
+            } else if !lookup.people.contains_key(&key) {
+                unknown.push(text(value));
             }
         }
         for part in bulk::parts(&unknown) {
