@@ -1,6 +1,6 @@
 //! Fresh databases for runs, with synced commits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ impl Engine {
 pub(crate) struct Database {
     engine: Engine,
     url: String,
-    _file: Option<TempDir>,
+    file: Option<(PathBuf, TempDir)>,
 }
 
 impl Database {
@@ -40,14 +40,15 @@ impl Database {
         match engine {
             Engine::Sqlite => {
                 let folder = TempDir::with_prefix_in("switchboard-load-", below)?;
-                let url = format!("sqlite://{}?mode=rwc", folder.path().join("load.db").display());
-                Ok(Self { engine, url, _file: Some(folder) })
+                let file = folder.path().join("load.db");
+                let url = format!("sqlite://{}?mode=rwc", file.display());
+                Ok(Self { engine, url, file: Some((file, folder)) })
             }
             Engine::Postgres => {
                 let server =
                     SERVER.get_or_init(|| postgres::Server::start(&["fsync=on", "shared_buffers=256MB"]));
                 let server = server.as_ref().context("PostgreSQL is not installed")?;
-                Ok(Self { engine, url: server.create_database(), _file: None })
+                Ok(Self { engine, url: server.create_database(), file: None })
             }
         }
     }
@@ -58,5 +59,10 @@ impl Database {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// SQLite's file.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(file, _)| file.as_path())
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn write(binary: &Path, database: &Database, past: Past) -> any
     .await?;
     tell("  indexes");
     rows.index().await?;
-    rows.end().await
+    rows.end(database).await
 }
 
 /// What the databases say differently.

@@ -50,7 +50,7 @@ pub(crate) async fn write(database: &Database, past: Past) -> anyhow::Result<()>
     writer.rest().await?;
     writer.counters().await?;
     rows.index().await?;
-    rows.end().await
+    rows.end(database).await
 }
 
 /// What the database's own housekeeping does sooner or later, once the program has taken in the words as well: without it,
@@ -59,7 +59,7 @@ pub(crate) async fn keep_house(database: &Database) -> anyhow::Result<()> {
     if database.engine() == Engine::Postgres {
         let rows = Rows::begin(database, &[]).await?;
         rows.execute("vacuum analyze").await?;
-        rows.end().await?;
+        rows.end(database).await?;
     }
     Ok(())
 }
