@@ -58,6 +58,14 @@ impl Rows {
         Ok(())
     }
 
+    /// A dedupe key of nothing, in this database's words.
+    pub(crate) fn random_key(&self) -> &'static str {
+        match self.db.get_database_backend() {
+            DbBackend::Postgres => "uuid_send(gen_random_uuid())",
+            _ => "randomblob(16)",
+        }
+    }
+
     /// Makes the indexes anew.
     pub(crate) async fn index(&self) -> anyhow::Result<()> {
         for (_, definition) in &self.indexes {

@@ -123,7 +123,7 @@ impl Writer<'_> {
         let person = format!("((i / 2) * 7919 % {people})");
         let line = self.id(&person, people);
         let (id, event) = (self.id("i", messages), self.id("i - i % 2", messages));
-        let (number, random) = (wire::NUMBER, self.dialect.random);
+        let (number, random, key) = (wire::NUMBER, self.dialect.random, self.rows.random_key());
         let at = format!("{id} / {}", 1 << ID_BITS);
         self.rows.insert(
             messages,
@@ -147,7 +147,7 @@ impl Writer<'_> {
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
              accepted_at, done_at)",
             &format!(
-                "{event}, 'm:{number}:wamid.HBgNNDkxNTE' || {random}, 'message', 'done', {line}, i % 256, '{number}', \
+                "{event}, {key}, 'message', 'done', {line}, i % 256, '{number}', \
                  'wamid.HBgNNDkxNTE' || {random}, 0, {payload}, {at}, {at}"
             ),
         )
@@ -159,14 +159,14 @@ impl Writer<'_> {
         let at = self.began_at + PAST + DAY - UNFINISHED_FOR;
         let after = at << ID_BITS;
         let (id, line, number) = (format!("({after} + i)"), self.id("i", people), wire::NUMBER);
-        let wamid = "'wamid.seed.' || i";
+        let (wamid, key) = ("'wamid.seed.' || i", self.rows.random_key());
         let payload = payload(&phone("i"), &user_id("i"), wamid, "i");
         self.rows.insert(
             unfinished,
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, payload, \
              accepted_at)",
             &format!(
-                "{id}, 'm:{number}:' || {wamid}, 'message', 'accepted', {line}, i % 256, '{number}', {wamid}, 0, {payload}, {at}"
+                "{id}, {key}, 'message', 'accepted', {line}, i % 256, '{number}', {wamid}, 0, {payload}, {at}"
             ),
         )
         .await?;

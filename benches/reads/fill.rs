@@ -138,6 +138,7 @@ impl Writer<'_> {
         let events = messages / 2;
         let id = self.past.id("2 * i", messages);
         let at = format!("{id} / {}", 1 << ID_BITS);
+        let key = self.rows.random_key();
         let people = self.past.people();
         let line = self
             .past
@@ -147,7 +148,7 @@ impl Writer<'_> {
             "webhook (id, dedupe_key, kind, state, conversation_id, shard, phone_number_id, wamid, attempts, reason, payload, \
              accepted_at, done_at)",
             &format!(
-                "{id}, 'm:' || i, case i % 2000 when 1 then 'flows' else 'message' end, \
+                "{id}, {key}, case i % 2000 when 1 then 'flows' else 'message' end, \
                  case when i % 2000 = 1 then 'ignored' when i % 1000 = 500 then 'quarantined' else 'done' end, \
                  case i % 2000 when 1 then null else {line} end, i % 256, '{NUMBER}', 'wamid.fill.' || (2 * i), 0, \
                  case when i % 2000 = 1 then 'not handled' when i % 1000 = 500 then 'panic: index out of bounds' end, \

@@ -21,6 +21,7 @@ mod m20261126_000013_statistics;
 mod m20261126_000014_live;
 mod m20261126_000015_privacy;
 mod m20261126_000017_lean;
+mod m20261126_000018_short;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000014_live::Migration),
             Box::new(m20261126_000015_privacy::Migration),
             Box::new(m20261126_000017_lean::Migration),
+            Box::new(m20261126_000018_short::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::fingerprint;
 use super::idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Priority;
@@ -46,12 +47,12 @@ pub(super) async fn accept_unless(
     key: Option<IdempotencyKey>,
     refusal: Option<Problem>,
 ) -> Result<Receipt, Problem> {
-    let dedupe_key =
-        key.as_ref().map_or_else(|| format!("c:{}", store.ids().next()), IdempotencyKey::dedupe_key);
+    let unique = || DedupeKey::of(&format!("c:{}", store.ids().next()));
+    let dedupe_key = key.as_ref().map_or_else(unique, IdempotencyKey::dedupe_key);
     let payload = Payload { request: request(&target, &command), command };
     // Asking first keeps a repeated request from beginning a contact, and answers it even when there is no room.
     if key.is_some()
-        && let Some(event) = store.find_event(&dedupe_key).await?
+        && let Some(event) = store.find_event(dedupe_key).await?
     {
         return earlier(&event, &payload);
     }
@@ -62,10 +63,10 @@ pub(super) async fn accept_unless(
         return Err(Problem::queue_full());
     }
     let room = store.reserve(1).ok_or_else(Problem::busy)?;
-    let incoming = incoming(&dedupe_key, target, &payload)?;
+    let incoming = incoming(dedupe_key, target, &payload)?;
     let accepted = store.accept(vec![incoming], room).await?;
     match accepted.first() {
-        Some(accepted) if accepted.duplicate => match store.find_event(&dedupe_key).await? {
+        Some(accepted) if accepted.duplicate => match store.find_event(dedupe_key).await? {
             Some(event) => earlier(&event, &payload),
             None => Err(Problem::conflict(format!(
                 "this `{IDEMPOTENCY_KEY}` was used for a person who has been erased since; nothing was accepted"
@@ -78,7 +79,7 @@ pub(super) async fn accept_unless(
 
 /// A command that is the same however often it is given, because its key says so.
 pub(super) struct Asked {
-    pub(super) dedupe_key: String,
+    pub(super) dedupe_key: DedupeKey,
     pub(super) target: Target,
     pub(super) command: Command,
 }
@@ -89,13 +90,13 @@ pub(super) async fn accept_all(store: &Store, asked: Vec<Asked>) -> Result<Vec<R
     let mut wanted = Vec::with_capacity(asked.len());
     for Asked { dedupe_key, target, command } in &asked {
         let payload = Payload { request: request(target, command), command: command.clone() };
-        wanted.push(incoming(dedupe_key, target.clone(), &payload)?);
+        wanted.push(incoming(*dedupe_key, target.clone(), &payload)?);
     }
     let accepted = store.accept(wanted, room).await?;
     let mut receipts = Vec::with_capacity(asked.len());
     for (asked, accepted) in asked.into_iter().zip(accepted) {
         let (command, event, conversation) = if accepted.duplicate {
-            let earlier = store.find_event(&asked.dedupe_key).await?;
+            let earlier = store.find_event(asked.dedupe_key).await?;
             let event = earlier.ok_or_else(|| Problem::internal("an accepted event is not there"))?;
             (stored(&event)?.command, event.id, event.conversation)
         } else {
@@ -107,9 +108,9 @@ pub(super) async fn accept_all(store: &Store, asked: Vec<Asked>) -> Result<Vec<R
 }
 
 /// The command as it is accepted under this key.
-fn incoming(dedupe_key: &str, target: Target, payload: &Payload) -> Result<Incoming, Problem> {
+fn incoming(dedupe_key: DedupeKey, target: Target, payload: &Payload) -> Result<Incoming, Problem> {
     Ok(Incoming {
-        dedupe_key: dedupe_key.to_owned(),
+        dedupe_key,
         payload: serde_json::to_string(payload).map_err(|error| Problem::internal(&error.to_string()))?,
         body: IncomingBody::Command { target, command: payload.command.clone() },
     })

@@ -18,6 +18,7 @@ use super::page::{PAGE_MAX, PageQuery, Paged, Window};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::QueuedView;
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::event::Command;
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::outbound::{Fields, Message, Priority};
@@ -278,7 +279,7 @@ fn again(store: &Store, failed: StoredMessage) -> Result<Asked, Problem> {
         resend_of: Some(failed.id),
     };
     Ok(Asked {
-        dedupe_key: format!("r:{}", failed.id),
+        dedupe_key: DedupeKey::of(&format!("r:{}", failed.id)),
         target: Target::Conversation(failed.conversation),
         command,
     })

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod consent;
 pub mod contact;
+pub mod dedupe;
 pub mod delivery;
 pub mod event;
 pub mod identity;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::clock::{Millis, duration_ms};
+use crate::domain::dedupe::DedupeKey;
 use crate::router::actor::{Recover, RouterActor};
 use crate::store::{Error, Incoming, IncomingBody, Store};
 
@@ -69,7 +70,7 @@ async fn fire(store: &Store) -> Result<(), Error> {
     let incoming = due
         .into_iter()
         .map(|timer| Incoming {
-            dedupe_key: format!("t:{}:{}", timer.conversation, timer.generation),
+            dedupe_key: DedupeKey::of(&format!("t:{}:{}", timer.conversation, timer.generation)),
             payload: timer.generation.to_string(),
             body: IncomingBody::Timer { conversation: timer.conversation, generation: timer.generation },
         })

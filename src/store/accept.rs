@@ -222,7 +222,7 @@ fn person(incoming: &Incoming) -> Option<Person<'_>> {
         | IncomingBody::Template { .. }
         | IncomingBody::Kept { .. } => return None,
     };
-    Some(Person { told, number, dedupe_key: &incoming.dedupe_key })
+    Some(Person { told, number, dedupe_key: incoming.dedupe_key })
 }
 
 /// Who wrote, and who that was before, where the message says that they have other ids now.
@@ -314,7 +314,7 @@ fn webhook_row(scope: &Scope<'_>, candidate: &Candidate<'_>) -> webhook::ActiveM
     };
     webhook::ActiveModel {
         id: Set(candidate.id),
-        dedupe_key: Set(text(&candidate.incoming.dedupe_key)),
+        dedupe_key: Set(candidate.incoming.dedupe_key.as_bytes().to_vec()),
         kind: Set(text(kind(body))),
         state: Set(state.to_owned()),
         conversation_id: Set(conversation.map(|id| id.0)),

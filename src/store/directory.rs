@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Millis;
 use crate::domain::contact::{AliasKind, Identity};
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::identity::{Alias, Known, Plan, Told, plan};
 use crate::domain::ids::{ContactId, ConversationId};
 use crate::domain::notice::{self, News};
@@ -133,7 +134,7 @@ pub(crate) struct Person<'a> {
     /// Our number.
     pub(crate) number: &'a str,
     /// What makes the event the same as another one.
-    pub(crate) dedupe_key: &'a str,
+    pub(crate) dedupe_key: DedupeKey,
 }
 
 impl Person<'_> {
@@ -155,7 +156,7 @@ pub(crate) struct Lookup {
     /// Lines of which `lines` says whether there is one.
     looked_up: HashSet<Line>,
     /// Events that say something new of who is who, and whether they were accepted before: then it is not news.
-    duplicates: HashMap<String, bool>,
+    duplicates: HashMap<DedupeKey, bool>,
     new_contacts: Vec<contact::ActiveModel>,
     /// Contacts that were begun within this batch: nothing is stored of them that the batch does not know.
     begun: HashSet<i64>,
@@ -193,7 +194,7 @@ impl Lookup {
         let mut news = Vec::new();
         for person in wanted {
             let Some(contact) = lookup.settled(person) else {
-                news.push(person.dedupe_key.to_owned());
+                news.push(person.dedupe_key);
                 continue;
             };
             let line = (contact, person.number.to_owned());
@@ -216,16 +217,17 @@ impl Lookup {
         Ok(lookup)
     }
 
-    async fn look_for_duplicates(&mut self, scope: &Scope<'_>, keys: &[String]) -> Result<(), DbErr> {
+    async fn look_for_duplicates(&mut self, scope: &Scope<'_>, keys: &[DedupeKey]) -> Result<(), DbErr> {
         for part in bulk::parts(keys) {
-            let known: Vec<String> = webhook::Entity::find()
+            let known: Vec<Vec<u8>> = webhook::Entity::find()
                 .select_only()
                 .column(webhook::Column::DedupeKey)
-                .filter(webhook::Column::DedupeKey.is_in(part.iter().map(|key| text(key))))
+                .filter(webhook::Column::DedupeKey.is_in(part.iter().map(DedupeKey::as_bytes)))
                 .into_tuple()
                 .all(scope.tx)
                 .await?;
-            self.duplicates.extend(part.iter().map(|key| (key.clone(), known.contains(&text(key)))));
+            let is_known = |key: &DedupeKey| known.iter().any(|known| known == key.as_bytes());
+            self.duplicates.extend(part.iter().map(|key| (*key, is_known(key))));
         }
         Ok(())
     }
@@ -283,11 +285,11 @@ impl Lookup {
     }
 
     async fn is_duplicate(&mut self, scope: &Scope<'_>, person: &Person<'_>) -> Result<bool, DbErr> {
-        if !self.duplicates.contains_key(person.dedupe_key) {
-            self.look_for_duplicates(scope, &[person.dedupe_key.to_owned()]).await?;
+        if !self.duplicates.contains_key(&person.dedupe_key) {
+            self.look_for_duplicates(scope, &[person.dedupe_key]).await?;
         }
         // What is the same within this batch is a duplicate from the second on.
-        Ok(self.duplicates.insert(person.dedupe_key.to_owned(), true).unwrap_or(false))
+        Ok(self.duplicates.insert(person.dedupe_key, true).unwrap_or(false))
     }
 
     /// Takes in what is new about this person, and returns who it is.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, Value};
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
@@ -106,11 +106,23 @@ fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate
     }
 }
 
-/// The messages of ours that Meta has under these ids.
+/// The messages of ours that Meta has under these ids, and perhaps others.
 async fn messages_by_wamid(scope: &Scope<'_>, wamids: &[String]) -> Result<HashMap<String, i64>, DbErr> {
-    let sql = "select wamid, id from message where direction = 'out' and wamid in ({ids})";
-    let rows = bulk::returning_ids(scope.tx, sql, wamids).await?;
+    let (key, keys): (&str, Vec<String>) = match scope.tx.get_database_backend() {
+        // The index is of their ends alone, which are what is random in them.
+        DbBackend::Sqlite => ("substr(wamid, -20)", wamids.iter().map(|wamid| text(end(wamid))).collect()),
+        _ => ("wamid", wamids.to_vec()),
+    };
+    let sql = format!(
+        "select wamid, id from message where direction = 'out' and wamid is not null and {key} in ({{ids}})"
+    );
+    let rows = bulk::returning_ids(scope.tx, &sql, &keys).await?;
     rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+/// The last twenty characters.
+fn end(wamid: &str) -> &str {
+    wamid.char_indices().rev().nth(19).map_or(wamid, |(place, _)| &wamid[place..])
 }
 
 /// Merges what was parked for messages whose Meta id has just become known.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::clock::Millis;
 use crate::domain::consent::{Change, Consent};
 use crate::domain::contact::{Address, Identity};
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::delivery::{Failure, Refusal, StatusUpdate};
 use crate::domain::event::{Command, Event};
 use crate::domain::ids::{ContactId, ConversationId, EventId, MessageId};
@@ -21,7 +22,7 @@ use crate::domain::window::Outside;
 #[derive(Debug, Clone)]
 pub struct Incoming {
     /// What makes it the same as another one.
-    pub dedupe_key: String,
+    pub dedupe_key: DedupeKey,
     /// It, as it came: enough to read it again.
     pub payload: String,
     /// What it is.

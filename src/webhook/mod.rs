@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::Secret;
 use crate::domain::consent::{By, Change, Scope};
+use crate::domain::dedupe::DedupeKey;
 use crate::meta::signature::{self, AppSecret};
 use crate::meta::webhook::{Body, Item, Preference, parse};
 use crate::store::{Incoming, IncomingBody, Store};
@@ -177,7 +178,7 @@ fn read(door: &Door, body: &[u8]) -> Vec<Incoming> {
             let digest = Sha256::digest(body);
             let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             vec![Incoming {
-                dedupe_key: format!("u:{hash}"),
+                dedupe_key: DedupeKey::of(&format!("u:{hash}")),
                 payload: String::from_utf8_lossy(body).into_owned(),
                 body: IncomingBody::Kept {
                     kind: "unreadable".to_owned(),

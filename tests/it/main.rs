@@ -35,3 +35,4 @@ mod services;
 mod statistics;
 mod store;
 mod templates;
+mod upgrade;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use switchboard::app::Parts;
 use switchboard::clock::Clock;
 use switchboard::config::Config;
+use switchboard::domain::dedupe::DedupeKey;
 use switchboard::flow::{Flow, Functions};
 
 use crate::support::app::TestApp;
@@ -105,10 +106,10 @@ on_both!(a_turn_that_cannot_be_stored_waits_and_happens_once, async |database: D
     let beside = test.database.connect().await;
     rename(&beside, "queue", "queue_away").await;
     let wamid = test.meta.say(PHONE, "hi").unwrap();
-    let key = format!("m:{}:{wamid}", wire::NUMBER);
+    let key = DedupeKey::of(&format!("m:{}:{wamid}", wire::NUMBER));
     let tried_again = async || {
         hand.advance(Duration::from_secs(1));
-        let event = test.app.store().find_event(&key).await.unwrap();
+        let event = test.app.store().find_event(key).await.unwrap();
         event.is_some_and(|event| event.attempts > 0 && event.state == "accepted").then_some(())
     };
     until("the turn to be tried again", tried_again).await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use switchboard::app::Parts;
 use switchboard::clock::{Clock, Hand, Ids};
 use switchboard::config::Config;
+use switchboard::domain::dedupe::DedupeKey;
 use switchboard::flow::Flow;
 use switchboard::meta::webhook::{Body, parse};
 use switchboard::sandbox::{Outcome, Rule, Times};
@@ -163,7 +164,7 @@ on_both!(a_wait_ends_once_and_only_if_nobody_wrote, async |database: Database| {
         .rows[0]
         .id;
     let stale = Incoming {
-        dedupe_key: format!("t:{conversation}:stale"),
+        dedupe_key: DedupeKey::of(&format!("t:{conversation}:stale")),
         payload: "1".to_owned(),
         body: IncomingBody::Timer { conversation, generation: 1 },
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use switchboard::clock::{Clock, Ids, MINUTE};
+use switchboard::domain::dedupe::DedupeKey;
 use switchboard::domain::delivery::{Failure, Status};
 use switchboard::domain::ids::MessageId;
 use switchboard::domain::outbound::Message;
@@ -159,7 +160,7 @@ async fn message(store: &Store, id: MessageId) -> StoredMessage {
     store.find_message(id).await.unwrap().unwrap()
 }
 
-async fn event_state(store: &Store, dedupe_key: &str) -> String {
+async fn event_state(store: &Store, dedupe_key: DedupeKey) -> String {
     store.find_event(dedupe_key).await.unwrap().unwrap().state
 }
 
@@ -195,7 +196,7 @@ on_both!(a_turn_is_committed_with_all_that_it_leads_to, async |database: Databas
     let after = store.activate(session.conversation).await.unwrap().unwrap();
     assert_eq!((after.session.version, after.session.state.as_deref()), (1, Some("here")));
     assert!(after.unfinished.is_empty() && store.unfinished() == 0);
-    assert_eq!(event_state(&store, &format!("m:{}:wamid.1", wire::NUMBER)).await, "done");
+    assert_eq!(event_state(&store, DedupeKey::of(&format!("m:{}:wamid.1", wire::NUMBER))).await, "done");
     let outbound = store.outbound().await.unwrap();
     assert_eq!(outbound.iter().map(|row| row.message.body()).collect::<Vec<_>>(), ["one", "two"]);
     // The head of an empty lane may leave at once, the next waits for it.
@@ -397,17 +398,20 @@ on_both!(a_status_of_an_unknown_message_waits_until_it_is_known, async |database
     }
     let strangers = MessageId(4_711);
     accept(&store, status("wamid.strangers", "delivered", 1_795_337_400, Some(strangers))).await;
-    let key = |wamid: &str| format!("s:{}:{wamid}:delivered", wire::NUMBER);
+    let name = |wamid: &str| format!("s:{}:{wamid}:delivered", wire::NUMBER);
+    let key = |wamid: &str| DedupeKey::of(&name(wamid));
     for wamid in ["wamid.out", "wamid.nobodys"] {
-        assert_eq!(event_state(&store, &key(wamid)).await, "parked", "{wamid}");
+        assert_eq!(event_state(&store, key(wamid)).await, "parked", "{wamid}");
     }
     // A message of ours has its row before it leaves: this one is no more, and nothing is kept of what is told of it.
-    assert!(store.find_event(&key(&format!("{strangers}:wamid.strangers"))).await.unwrap().is_none());
+    assert!(
+        store.find_event(DedupeKey::told_of(strangers, &name("wamid.strangers"))).await.unwrap().is_none()
+    );
     store.settle(settle(&outbound, SettleOutcome::Accepted { wamid: "wamid.out".to_owned() })).await.unwrap();
     let stored = message(&store, outbound.id).await;
     assert_eq!((stored.status, stored.delivered_at), (Status::Delivered, Some(1_795_337_400_000)));
-    assert_eq!(event_state(&store, &key("wamid.out")).await, "done");
-    assert_eq!(event_state(&store, &key("wamid.nobodys")).await, "parked");
+    assert_eq!(event_state(&store, key("wamid.out")).await, "done");
+    assert_eq!(event_state(&store, key("wamid.nobodys")).await, "parked");
 });
 
 on_both!(numbers_are_given_once_even_across_a_restart, async |database: Database| {

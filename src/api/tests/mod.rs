@@ -19,6 +19,7 @@ use super::{ApiKeys, Deps, Number, NumberHealth, NumberPause, Rate, SendLimits, 
 use crate::clock::{Clock, Hand, Ids};
 use crate::config::Secret;
 use crate::domain::contact::Identity;
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::event::{Command, Event, Input};
 use crate::domain::ids::{ConversationId, EventId, MessageId};
 use crate::domain::inbound::{Content, InboundMessage};
@@ -214,7 +215,7 @@ impl House {
 
     async fn accept(&self, body: IncomingBody) -> Accepted {
         let incoming = Incoming {
-            dedupe_key: format!("t:{}", self.store().ids().next()),
+            dedupe_key: DedupeKey::of(&format!("t:{}", self.store().ids().next())),
             payload: "{\"from\": \"Meta\"}".into(),
             body,
         };

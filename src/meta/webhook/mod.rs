@@ -23,6 +23,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::delivery::StatusUpdate;
 use crate::domain::inbound::InboundMessage;
 use crate::domain::template::News;
@@ -33,10 +34,9 @@ use split::Change;
 /// One thing that Meta told us.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// The same for every delivery of the same thing, and for nothing else; at most [`DEDUPE_KEY_MAX`] bytes.
-    /// `m:<number>:<wamid>` for a message, `s:<number>:[<our id>:]<wamid>:<status>[:<participant>…]` for a status,
-    /// `x:<SHA-256>` for all else.
-    pub dedupe_key: String,
+    /// The same for every delivery of the same thing, and for nothing else: of `m:<number>:<wamid>` for a message, of
+    /// `s:<number>:<wamid>:<status>[:<participant>…]` for a status, of everything that tells it from others for all else.
+    pub dedupe_key: DedupeKey,
     /// Our phone number that it is about, as Meta's id; account-level changes have none.
     pub phone_number_id: Option<String>,
     /// The WhatsApp Business Account that it came from.
@@ -72,9 +72,6 @@ pub enum Body {
         field: String,
     },
 }
-
-/// Bytes of a dedupe key; a longer one is replaced by its hash.
-pub const DEDUPE_KEY_MAX: usize = 300;
 
 /// A body that cannot be split into items.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::contacts::{self, Contacts};
 use super::{Body, Item, key, message, preference, status, template};
+use crate::domain::dedupe::DedupeKey;
 use crate::meta::object::{self, Object};
 
 /// The field whose value holds messages, statuses and errors.
@@ -187,7 +188,7 @@ impl<'a> Batch<'a> {
         self.item(dedupe_key, payload, Body::Other { field: MESSAGES.to_owned() })
     }
 
-    fn item(&self, dedupe_key: String, payload: String, body: Body) -> Item {
+    fn item(&self, dedupe_key: DedupeKey, payload: String, body: Body) -> Item {
         self.change.item(self.number.clone(), dedupe_key, payload, body)
     }
 
@@ -235,7 +236,13 @@ impl<'a> Change<'a> {
         self.item(number, dedupe_key, payload, Body::Other { field: self.field.clone() })
     }
 
-    fn item(&self, phone_number_id: Option<String>, dedupe_key: String, payload: String, body: Body) -> Item {
+    fn item(
+        &self,
+        phone_number_id: Option<String>,
+        dedupe_key: DedupeKey,
+        payload: String,
+        body: Body,
+    ) -> Item {
         Item {
             dedupe_key,
             phone_number_id,
@@ -247,7 +254,7 @@ impl<'a> Change<'a> {
 
     /// The key of a part that has no id. The account and the entry's time belong to it: the same template can be paused
     /// twice, and that is told twice in the same words.
-    fn key(&self, field: &str, number: Option<&str>, raw: &str) -> String {
+    fn key(&self, field: &str, number: Option<&str>, raw: &str) -> DedupeKey {
         let text = |raw: Option<&'a RawValue>| raw.map_or("", RawValue::get);
         key::text(&[field, text(self.account), text(self.time), number.unwrap_or_default(), raw])
     }

@@ -1,5 +1,7 @@
 //! Whole bodies: batches of good and bad, what Meta's bytes really look like, and the way back from a payload.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::*;
@@ -48,7 +50,7 @@ fn a_message_comes_with_its_number_account_and_sender() {
     ));
     let items = items(&body);
     assert_eq!(items.len(), 1);
-    assert_eq!(items[0].dedupe_key, "m:106:wamid.A");
+    assert_eq!(items[0].dedupe_key, DedupeKey::of("m:106:wamid.A"));
     assert_eq!(
         (items[0].phone_number_id.as_deref(), items[0].business_account_id.as_deref()),
         (Some("106"), Some("waba"))
@@ -98,9 +100,7 @@ fn bad_items_are_kept_raw_and_harm_no_neighbour() {
         assert!(item.payload.contains(&format!(r#""messages":[{raw}]"#)), "{}", item.payload);
     }
     assert!(items[9].payload.contains(r#""contacts":"none""#), "{}", items[9].payload);
-    let mut keys: Vec<&str> = items.iter().map(|item| item.dedupe_key.as_str()).collect();
-    keys.sort_unstable();
-    keys.dedup();
+    let keys: HashSet<DedupeKey> = items.iter().map(|item| item.dedupe_key).collect();
     assert_eq!(keys.len(), items.len());
 }
 
@@ -121,13 +121,11 @@ fn every_change_of_every_entry_keeps_its_own_number_and_account() {
     let items = items(&body);
     let seen: Vec<_> = items
         .iter()
-        .map(|item| {
-            (item.business_account_id.as_deref(), item.phone_number_id.as_deref(), item.dedupe_key.as_str())
-        })
+        .map(|item| (item.business_account_id.as_deref(), item.phone_number_id.as_deref(), item.dedupe_key))
         .collect();
-    assert_eq!(seen[0], (Some("a"), Some("1"), "m:1:w1"));
-    assert_eq!(seen[1], (Some("a"), Some("2"), "m:2:w2"));
-    assert_eq!(seen[3], (Some("8"), None, "m::w3"));
+    assert_eq!(seen[0], (Some("a"), Some("1"), DedupeKey::of("m:1:w1")));
+    assert_eq!(seen[1], (Some("a"), Some("2"), DedupeKey::of("m:2:w2")));
+    assert_eq!(seen[3], (Some("8"), None, DedupeKey::of("m::w3")));
     let others = ["text", "text", "other unknown", "text", "other unknown", "other unknown", "other unknown"];
     assert_eq!(kinds(&items), others);
     assert!(items[6].payload.contains(r#"{"id":"c"}"#), "{}", items[6].payload);
@@ -143,8 +141,8 @@ fn messages_statuses_errors_and_news_in_one_value_are_items_of_their_own() {
         kinds(&items),
         ["status Some(Read)", "other statuses", "status None", "text", "other errors", "other messages"]
     );
-    assert_eq!(items[0].dedupe_key, "s:106:wamid.S:read");
-    assert_eq!(items[2].dedupe_key, "s:106:wamid.S:vanished");
+    assert_eq!(items[0].dedupe_key, DedupeKey::of("s:106:wamid.S:read"));
+    assert_eq!(items[2].dedupe_key, DedupeKey::of("s:106:wamid.S:vanished"));
     assert!(items[5].payload.contains(r#""news":[{"a":1}]"#), "{}", items[5].payload);
     assert!(items.iter().all(|item| item.phone_number_id.as_deref() == Some("106")));
 }
@@ -165,8 +163,8 @@ fn participants_of_a_group_have_statuses_of_their_own() {
         )
     };
     let items = items(&envelope(&format!(r#""statuses":[{},{}]"#, status("491"), status("492"))));
-    assert_eq!(items[0].dedupe_key, "s:106:w:read:491");
-    assert_eq!(items[1].dedupe_key, "s:106:w:read:492");
+    assert_eq!(items[0].dedupe_key, DedupeKey::of("s:106:w:read:491"));
+    assert_eq!(items[1].dedupe_key, DedupeKey::of("s:106:w:read:492"));
 }
 
 #[test]
@@ -300,7 +298,7 @@ fn a_thousand_items_come_out_in_order_each_with_its_own_person() {
     assert_eq!(items.len(), 1000);
     for (n, item) in items.iter().enumerate() {
         let Body::Message(message) = &item.body else { panic!() };
-        assert_eq!(item.dedupe_key, format!("m:106:wamid.{n}"));
+        assert_eq!(item.dedupe_key, DedupeKey::of(&format!("m:106:wamid.{n}")));
         assert_eq!(message.sender.name, Some(format!("P{n}")));
         assert_eq!(message.content, Content::Text { body: n.to_string() });
     }

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
-    pub dedupe_key: String,
+    pub dedupe_key: Vec<u8>,
     pub kind: String,
     pub state: String,
     pub conversation_id: Option<i64>,

@@ -51,7 +51,7 @@ pub(crate) async fn messages(
     let events = bulk::returning_ids(scope.tx, events, &inbound).await?;
     let mut keys = Vec::with_capacity(events.len());
     for row in &events {
-        let (key, state): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let (key, state): (Vec<u8>, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         scope.after.open_delta -= i64::from(state == "accepted");
         keys.push(key);
     }

@@ -73,7 +73,7 @@ pub(crate) async fn erase(scope: &mut Scope<'_>, found: &[Found]) -> Result<i64,
     let gone = "delete from webhook where id in ({ids}) returning dedupe_key";
     let mut keys = Vec::with_capacity(whole.len());
     for row in bulk::returning_ids(scope.tx, gone, &whole).await? {
-        keys.push(row.try_get_by_index::<String>(0)?);
+        keys.push(row.try_get_by_index::<Vec<u8>>(0)?);
     }
     let graves: Vec<Grave<'_>> = keys.iter().map(|key| Grave::Event(key)).collect();
     tombstone::bury(scope, &graves).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn erase_asked(scope: &mut Scope<'_>, conversations: &[i64]) ->
                returning dedupe_key";
     let mut keys = Vec::new();
     for row in bulk::returning_ids(scope.tx, sql, conversations).await? {
-        keys.push(row.try_get_by_index::<String>(0)?);
+        keys.push(row.try_get_by_index::<Vec<u8>>(0)?);
     }
     let graves: Vec<Grave<'_>> = keys.iter().map(|key| Grave::Asked(key)).collect();
     tombstone::bury(scope, &graves).await?;

@@ -76,21 +76,21 @@ impl Hasher {
         Self(keyed(&of_both))
     }
 
-    /// The hash of `text`, which is a thing of this `kind`, in hexadecimal digits.
-    fn hash(&self, kind: &str, text: &str) -> String {
+    /// The hash of `thing`, which is of this `kind`, in hexadecimal digits.
+    fn hash(&self, kind: &str, thing: impl AsRef<[u8]>) -> String {
         let hash =
-            self.0.clone().chain_update(kind).chain_update([0]).chain_update(text).finalize().into_bytes();
+            self.0.clone().chain_update(kind).chain_update([0]).chain_update(thing).finalize().into_bytes();
         hash[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Of an event, by its dedupe key.
-    fn of_event(&self, dedupe_key: &str) -> String {
-        self.hash("event", &text(dedupe_key))
+    fn of_event(&self, dedupe_key: &[u8]) -> String {
+        self.hash("event", dedupe_key)
     }
 
     /// Of a message, by Meta's id of it.
     fn of_message(&self, wamid: &str) -> String {
-        self.hash("message", &text(wamid))
+        self.hash("message", text(wamid))
     }
 
     /// Of one of the ids of a person.
@@ -128,9 +128,9 @@ impl Memory {
 /// Something that is erased and may be told once more.
 pub(crate) enum Grave<'a> {
     /// An event, by its dedupe key.
-    Event(&'a str),
+    Event(&'a [u8]),
     /// An event that a client asked for, by its dedupe key.
-    Asked(&'a str),
+    Asked(&'a [u8]),
     /// A message, by Meta's id of it.
     Message(&'a str),
 }
@@ -167,7 +167,7 @@ pub(crate) async fn buried(scope: &Scope<'_>, all: &[&Incoming]) -> Result<HashS
     let hasher = &scope.erased.hasher;
     let mut places = Vec::with_capacity(all.len());
     for (place, incoming) in all.iter().enumerate() {
-        places.push((hasher.of_event(&incoming.dedupe_key), place));
+        places.push((hasher.of_event(incoming.dedupe_key.as_bytes()), place));
         if let IncomingBody::Status { update, .. } = &incoming.body {
             places.push((hasher.of_message(&update.wamid), place));
         }

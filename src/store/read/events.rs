@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{Clause, Found, Order, Page, Place, Span, Times, Way, in_order, rows_of, walk};
 use crate::clock::Millis;
+use crate::domain::dedupe::DedupeKey;
 use crate::domain::event::Event;
 use crate::domain::ids::{ConversationId, EventId};
 use crate::domain::outbound::Message;
@@ -141,10 +142,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn find_event(&self, dedupe_key: &str) -> Result<Option<StoredEvent>, Error> {
-        let key = dedupe_key.to_owned();
+    pub async fn find_event(&self, dedupe_key: DedupeKey) -> Result<Option<StoredEvent>, Error> {
         self.read(move |db| async move {
-            let row = webhook::Entity::find().filter(webhook::Column::DedupeKey.eq(key)).one(&db).await?;
+            let key = webhook::Column::DedupeKey.eq(dedupe_key.as_bytes());
+            let row = webhook::Entity::find().filter(key).one(&db).await?;
             Ok(row.map(whole))
         })
         .await
