@@ -108,7 +108,15 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
     } else {
         let settings: &[(&str, &str)] = match role {
             Role::Migrator => &[],
-            Role::Writer => &[("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)],
+            // What is written is found by its key. A table that was small when a statement was planned would go on being
+            // walked as a whole while it grows, until its statistics are renewed.
+            Role::Writer => &[
+                ("lock_timeout", LOCK_TIMEOUT),
+                ("statement_timeout", STATEMENT_TIMEOUT),
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+            ],
             Role::Reader => &[("default_transaction_read_only", "on")],
             // How a list is best walked depends on what is asked for: how frequent a word is, how far back a page.
             Role::List => &[

@@ -48,7 +48,9 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), 
 
 async fn finish_events(scope: &mut Scope<'_>, turns: &[&Turn]) -> Result<(), Abort> {
     let ids: Vec<i64> = turns.iter().map(|turn| turn.event.0).collect();
-    let sql = "update webhook set state = 'done', done_at = $1, reason = null where state = 'accepted' and id in ({ids})";
+    // PostgreSQL would rather walk the index of all open events, were it not kept from seeing that it can.
+    let sql = "update webhook set state = 'done', done_at = $1, reason = null \
+               where coalesce(state, '') = 'accepted' and id in ({ids})";
     let done = bulk::with_ids(scope.tx, sql, &[scope.now.into()], &ids).await?;
     if done != ids.len() as u64 {
         return Err(Abort::Refused(Reply::Turn(TurnReply::AlreadyDone)));
