@@ -108,14 +108,19 @@ fn options(url: &str, role: Role, connections: u32) -> ConnectOptions {
     } else {
         let settings: &[(&str, &str)] = match role {
             Role::Migrator => &[],
-            // What is written is found by its key. A table that was small when a statement was planned would go on being
-            // walked as a whole while it grows, until its statistics are renewed.
             Role::Writer => &[
                 ("lock_timeout", LOCK_TIMEOUT),
                 ("statement_timeout", STATEMENT_TIMEOUT),
+                // What is written is found by its key. A statement that was planned while its table was small would go on
+                // walking the whole of it while it grows, until its statistics are renewed: what a plan costs is therefore
+                // how many rows it looks at.
                 ("enable_seqscan", "off"),
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
+                ("cpu_tuple_cost", "1"),
+                ("cpu_index_tuple_cost", "1"),
+                // Where there is no index to walk, that is a price for which PostgreSQL would compile: half a second.
+                ("jit", "off"),
             ],
             Role::Reader => &[("default_transaction_read_only", "on")],
             // How a list is best walked depends on what is asked for: how frequent a word is, how far back a page.
