@@ -102,7 +102,10 @@ pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<
     let sql = "update queue set state = 'dead' where state in ('ready', 'claimed', 'ambiguous') and id in ({ids}) returning conversation_id, id";
     let rows = bulk::returning_ids(scope.tx, sql, messages).await?;
     let buried = close(scope, &rows)?;
-    scope.news.extend(buried.iter().map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
+    // One that was sent, perhaps, and is held since: it is in no lane.
+    let held = "update queue set state = 'dead' where state = 'held' and id in ({ids}) returning conversation_id, id";
+    let held = gone(&bulk::returning_ids(scope.tx, held, messages).await?)?;
+    scope.news.extend(buried.iter().chain(&held).map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
     Ok(buried)
 }
 
