@@ -43,11 +43,6 @@ impl Answer {
     fn is_silence(&self) -> bool {
         self.said.starts_with("silence after ")
     }
-
-    /// Which of the person's messages it answers, in the order in which they were written.
-    fn written(&self) -> Option<usize> {
-        self.said.rsplit_once('.').and_then(|(_, number)| number.parse().ok())
-    }
 }
 
 impl Answers {
@@ -156,15 +151,12 @@ impl Answers {
         });
     }
 
-    /// Whether these were two conversations, and the person was asked in the one in which they wrote last: it is that dialogue
-    /// which goes on, though the other one may have answered later.
+    /// Whether these were two conversations, and one of them ended with the question: the dialogue goes on in which a message was
+    /// accepted last, in whatever order they were written and answered, and either where both were accepted at once.
     fn is_asked_in_one_of_two(&self) -> bool {
         let two = self.all.iter().filter(|answer| answer.number == 1).count() > 1;
-        let newest =
-            self.all.iter().filter(|answer| !answer.is_silence()).max_by_key(|answer| answer.written());
-        two && newest.is_some_and(|newest| {
-            self.all.iter().any(|answer| answer.is_silence() && answer.before == newest.said)
-        })
+        let is_last = |asked: &Answer| !self.all.iter().any(|answer| answer.before == asked.said);
+        two && self.all.iter().any(|answer| answer.is_silence() && is_last(answer))
     }
 
     /// Where the answer to `said` stands, where that is known.
