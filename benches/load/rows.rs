@@ -76,16 +76,14 @@ impl Rows {
 
     /// Nothing more is to be written, by the system either: what it still had to write of this would be measured with the rest.
     pub(crate) async fn end(self, database: &Database) -> anyhow::Result<()> {
-        match database.file() {
-            Some(file) => {
-                self.db.close().await.context("the filled database")?;
-                std::fs::File::open(file)?.sync_all().context("the filled database")
-            }
-            None => {
-                self.execute("checkpoint").await?;
-                self.db.close().await.context("the filled database")
-            }
+        if database.engine() == Engine::Postgres {
+            self.execute("checkpoint").await?;
         }
+        self.db.close().await.context("the filled database")?;
+        if let Some(file) = database.file() {
+            std::fs::File::open(file)?.sync_all().context("the filled database")?;
+        }
+        Ok(())
     }
 }
 

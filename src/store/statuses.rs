@@ -106,11 +106,16 @@ fn change(scope: &Scope<'_>, message: i64, status: Status, update: &StatusUpdate
     }
 }
 
+/// Characters at the end of Meta's ids by which SQLite finds messages: those of the index `message_wamid`.
+const END: usize = 20;
+
 /// The messages of ours that Meta has under these ids, and perhaps others.
 async fn messages_by_wamid(scope: &Scope<'_>, wamids: &[String]) -> Result<HashMap<String, i64>, DbErr> {
     let (key, keys): (&str, Vec<String>) = match scope.tx.get_database_backend() {
         // The index is of their ends alone, which are what is random in them.
-        DbBackend::Sqlite => ("substr(wamid, -20)", wamids.iter().map(|wamid| text(end(wamid))).collect()),
+        DbBackend::Sqlite => {
+            (&format!("substr(wamid, -{END})"), wamids.iter().map(|wamid| text(end(wamid))).collect())
+        }
         _ => ("wamid", wamids.to_vec()),
     };
     let sql = format!(
@@ -120,9 +125,9 @@ async fn messages_by_wamid(scope: &Scope<'_>, wamids: &[String]) -> Result<HashM
     rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
 }
 
-/// The last twenty characters.
+/// The last [`END`] characters.
 fn end(wamid: &str) -> &str {
-    wamid.char_indices().rev().nth(19).map_or(wamid, |(place, _)| &wamid[place..])
+    wamid.char_indices().rev().nth(END - 1).map_or(wamid, |(place, _)| &wamid[place..])
 }
 
 /// Merges what was parked for messages whose Meta id has just become known.

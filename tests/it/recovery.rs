@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use switchboard::app::Parts;
-use switchboard::clock::{Clock, Hand, Ids};
+use switchboard::clock::{Clock, Hand};
 use switchboard::config::Config;
 use switchboard::domain::dedupe::DedupeKey;
 use switchboard::flow::Flow;
-use switchboard::meta::webhook::{Body, parse};
 use switchboard::sandbox::{Outcome, Rule, Times};
 use switchboard::store::read::{ConversationFilter, Page};
-use switchboard::store::{Incoming, IncomingBody, Store};
-use switchboard::telemetry::Metrics;
+use switchboard::store::{Incoming, IncomingBody};
 
 use crate::support::app::TestApp;
 use crate::support::database::{Database, on_both};
-use crate::support::{flows, until, wire};
+use crate::support::{self, flows, until, wire};
 
 const NOW: i64 = 1_795_337_387_000;
 const ANN: &str = "4915112345001";
@@ -53,32 +51,12 @@ async fn start(database: Database, flow: Flow) -> (TestApp, Hand) {
 
 /// Accepts these messages (phone, text) as the door would, with no app running.
 async fn accept_without_app(database: &Database, messages: &[(&str, &str)]) {
-    let (clock, _) = Clock::manual(NOW - 60_000);
-    let settings = switchboard::store::Settings {
-        url: database.url.clone(),
-        migrate: true,
-        reader_connections: 1,
-        batch_max: 64,
-        directory_cache: 100,
-        unfinished_max: 1_000,
-        queued_max: 1_000,
-        window_margin: Duration::from_secs(60),
-        hash_key: switchboard::store::HashKey::default(),
-        scrub_max_bytes: 0,
-    };
-    let (store, _hints) =
-        Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new()).await.unwrap();
+    let (store, _hints) = support::store::open(database, NOW - 60_000).await;
     for (phone, text) in messages {
         let room = store.reserve(1).unwrap();
-        store.accept(vec![incoming(phone, text)], room).await.unwrap();
+        let body = wire::body(wire::NUMBER, &[message(phone, text)]);
+        store.accept(support::store::incoming(&body), room).await.unwrap();
     }
-}
-
-fn incoming(phone: &str, text: &str) -> Incoming {
-    let item = parse(&wire::body(wire::NUMBER, &[message(phone, text)])).unwrap().remove(0);
-    let Body::Message(message) = item.body else { panic!("{:?}", item.body) };
-    let body = IncomingBody::Message { phone_number_id: wire::NUMBER.to_owned(), message };
-    Incoming { dedupe_key: item.dedupe_key, payload: item.payload, body }
 }
 
 fn message(phone: &str, text: &str) -> Value {

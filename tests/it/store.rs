@@ -11,43 +11,26 @@ use switchboard::domain::dedupe::DedupeKey;
 use switchboard::domain::delivery::{Failure, Status};
 use switchboard::domain::ids::MessageId;
 use switchboard::domain::outbound::Message;
-use switchboard::meta::webhook::{Body, parse};
 use switchboard::store::read::{MessageFilter, Page, StoredMessage};
 use switchboard::store::{
-    self, Accepted, Attempted, Claim, Dispatch, Error, HashKey, Hint, Incoming, IncomingBody, Outbound,
-    Outgoing, QueueState, Session, Settings, Settle, SettleOutcome, SqlWrite, Store, TimerChange, Turn,
-    TurnReply,
+    self, Accepted, Attempted, Claim, Dispatch, Error, Hint, Incoming, Outbound, Outgoing, QueueState,
+    Session, Settle, SettleOutcome, SqlWrite, Store, TimerChange, Turn, TurnReply,
 };
 use switchboard::telemetry::Metrics;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::database::{Database, on_both};
-use crate::support::wire;
+use crate::support::store::{incoming, settings};
+use crate::support::{self, wire};
 
 const NOW: i64 = 1_795_337_387_000;
 const ANN: &str = "4915112345001";
 const BEN: &str = "4915112345002";
 const ALL: Page = Page::newest(1_000);
 
-fn settings(database: &Database, migrate: bool) -> Settings {
-    Settings {
-        url: database.url.clone(),
-        migrate,
-        reader_connections: 2,
-        batch_max: 64,
-        directory_cache: 100,
-        unfinished_max: 1_000,
-        queued_max: 1_000,
-        window_margin: Duration::from_secs(60),
-        hash_key: HashKey::default(),
-        scrub_max_bytes: 0,
-    }
-}
-
 /// A store whose clock stands at [`NOW`].
 async fn open(database: &Database) -> (Store, UnboundedReceiver<Hint>) {
-    let (clock, _) = Clock::manual(NOW);
-    Store::open(&settings(database, true), clock.clone(), Ids::new(clock), Metrics::new()).await.unwrap()
+    support::store::open(database, NOW).await
 }
 
 /// The next thing that the writer tells, beside how much came in.
@@ -58,22 +41,6 @@ async fn next(hints: &mut UnboundedReceiver<Hint>) -> Option<Hint> {
             other => return other,
         }
     }
-}
-
-/// Everything in one body of Meta's, as the door would bring it.
-fn incoming(body: &[u8]) -> Vec<Incoming> {
-    let bring = |item: switchboard::meta::webhook::Item| Incoming {
-        dedupe_key: item.dedupe_key,
-        payload: item.payload,
-        body: match item.body {
-            Body::Message(message) => {
-                IncomingBody::Message { phone_number_id: item.phone_number_id.unwrap(), message }
-            }
-            Body::Status(update) => IncomingBody::Status { phone_number_id: item.phone_number_id, update },
-            other => panic!("{other:?}"),
-        },
-    };
-    parse(body).unwrap().into_iter().map(bring).collect()
 }
 
 fn text(phone: &str, wamid: &str) -> Vec<Incoming> {

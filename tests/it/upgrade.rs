@@ -1,17 +1,11 @@
 //! A database of an earlier version: what was accepted then is known now.
 
-use std::time::Duration;
-
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
-use switchboard::clock::{Clock, Ids};
-use switchboard::meta::webhook::{Body, Item, parse};
-use switchboard::store::{HashKey, Incoming, IncomingBody, Settings, Store};
-use switchboard::telemetry::Metrics;
 
 use crate::support::database::on_both;
-use crate::support::wire;
+use crate::support::{self, wire};
 
 const ANN: &str = "4915112345001";
 /// More events than are changed at once.
@@ -21,17 +15,6 @@ const EVENTS: i64 = 2_500;
 fn place(name: &str) -> u32 {
     let place = Migrator::migrations().iter().position(|migration| migration.name().ends_with(name));
     u32::try_from(place.unwrap()).unwrap()
-}
-
-fn bring(item: Item) -> Incoming {
-    let body = match item.body {
-        Body::Message(message) => {
-            IncomingBody::Message { phone_number_id: item.phone_number_id.unwrap(), message }
-        }
-        Body::Status(update) => IncomingBody::Status { phone_number_id: item.phone_number_id, update },
-        other => panic!("{other:?}"),
-    };
-    Incoming { dedupe_key: item.dedupe_key, payload: item.payload, body }
 }
 
 on_both!(what_was_accepted_under_a_long_key_is_known, async |database: Database| {
@@ -50,21 +33,7 @@ on_both!(what_was_accepted_under_a_long_key_is_known, async |database: Database|
     }
     db.close().await.unwrap();
 
-    let settings = Settings {
-        url: database.url.clone(),
-        migrate: true,
-        reader_connections: 1,
-        batch_max: 64,
-        directory_cache: 100,
-        unfinished_max: 1_000,
-        queued_max: 1_000,
-        window_margin: Duration::from_secs(60),
-        hash_key: HashKey::default(),
-        scrub_max_bytes: 0,
-    };
-    let (clock, _) = Clock::manual(1_795_337_387_000);
-    let opened = Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new()).await;
-    let (store, _hints) = opened.unwrap();
+    let (store, _hints) = support::store::open(&database, 1_795_337_387_000).await;
     let status = |wamid: &str, callback: Option<&str>| {
         let told = json!({"id": wamid, "status": "read", "timestamp": "1795337400", "recipient_id": ANN,
             "biz_opaque_callback_data": callback});
@@ -74,7 +43,7 @@ on_both!(what_was_accepted_under_a_long_key_is_known, async |database: Database|
     let told_again =
         [status("wamid.out", Some("msg_4711")), status("wamid.other", None), text(3), text(EVENTS)];
     for (place, body) in told_again.iter().chain([&text(EVENTS + 1)]).enumerate() {
-        let incoming = parse(body).unwrap().into_iter().map(bring).collect();
+        let incoming = support::store::incoming(body);
         let accepted = store.accept(incoming, store.reserve(1).unwrap()).await.unwrap();
         assert_eq!(accepted[0].duplicate, place < told_again.len(), "{place}");
     }

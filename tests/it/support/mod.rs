@@ -10,6 +10,7 @@ pub(crate) mod program;
 pub(crate) mod receiver;
 pub(crate) mod sandbox;
 pub(crate) mod shelf;
+pub(crate) mod store;
 pub(crate) mod traces;
 pub(crate) mod venv;
 pub(crate) mod wire;
