@@ -356,19 +356,11 @@ fn message_row(
         wamid: Set(message.wamid.as_deref().map(text)),
         reply_to: Set(message.reply_to.as_deref().map(text)),
         status: Set(crate::store::statuses::rank(Status::Received)),
-        error_code: Set(None),
-        error: Set(None),
-        pricing: Set(None),
         created_at: Set(scope.now),
-        accepted_at: Set(None),
         sent_at: Set(message.sent_at),
-        delivered_at: Set(None),
-        read_at: Set(None),
-        failed_at: Set(None),
-        resend_of: Set(None),
-        resent_as: Set(None),
-        media_id: Set(None),
         // The id is given within the transaction that commits it.
         position: Set(event),
+        // The rest is of what we send, and a column that is not named is null.
+        ..Default::default()
     }
 }

@@ -225,22 +225,14 @@ fn message_row(scope: &Scope<'_>, turn: &Turn, outgoing: &Outgoing, position: i6
         kind: Set(outgoing.message.kind().to_owned()),
         body: Set(Some(text(outgoing.message.body()))),
         content: Set(serde_json::to_string(&*outgoing.message).ok()),
-        wamid: Set(None),
         reply_to: Set(outgoing.reply_to.as_deref().map(text)),
         status: Set(rank(Status::Queued)),
-        error_code: Set(None),
-        error: Set(None),
-        pricing: Set(None),
         created_at: Set(scope.now),
-        accepted_at: Set(None),
-        sent_at: Set(None),
-        delivered_at: Set(None),
-        read_at: Set(None),
-        failed_at: Set(None),
         resend_of: Set(outgoing.resend_of.map(|id| id.0)),
-        resent_as: Set(None),
         media_id: Set(outgoing.message.file().map(|file| file.0)),
         position: Set(position),
+        // The rest comes later, and a column that is not named is null.
+        ..Default::default()
     }
 }
 
@@ -263,12 +255,12 @@ fn queue_row(
         attempts: Set(i32::from(claimed)),
         due_at: Set(scope.now),
         event_accepted_at: Set(turn.accepted_at),
-        reason: Set(None),
         priority: Set(outgoing.priority.rank()),
         outside: Set(outgoing.outside.stored().as_deref().map(text)),
         free_form: Set(needs_window(&outgoing.message)),
         marketing: Set(outgoing.marketing),
         despite_opt_out: Set(outgoing.despite_opt_out),
         waited_ms: Set(0),
+        ..Default::default()
     }
 }
