@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Refusal, Status};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::notice::{Alarm, News};
+use crate::domain::outbound::Priority;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::privacy::tombstone::{self, Grave};
@@ -107,6 +108,25 @@ pub(crate) async fn bury(scope: &mut Scope<'_>, messages: &[i64]) -> Result<Vec<
     let held = gone(&bulk::returning_ids(scope.tx, held, messages).await?)?;
     scope.news.extend(buried.iter().chain(&held).map(|(_, id)| News::Alarm(Alarm::DeadLetter(*id))));
     Ok(buried)
+}
+
+/// Meta took these, so that they are in the queue no more, and tells now that they failed: somebody has to look after them. One
+/// that was sent again has its successor.
+pub(crate) async fn put_with_the_dead(scope: &mut Scope<'_>, messages: &[i64]) -> Result<(), DbErr> {
+    let (reply, bulk) = (Priority::Reply.rank(), Priority::Bulk.rank());
+    let sql = format!(
+        "insert into queue (id, position, conversation_id, shard, phone_number_id, state, attempts, due_at, event_accepted_at, \
+         priority, free_form, marketing, despite_opt_out, waited_ms) \
+         select m.id, m.position, m.conversation_id, m.shard, m.phone_number_id, 'dead', \
+         1 + (select count(*) from attempt a where a.message_id = m.id), coalesce(m.failed_at, m.created_at), \
+         coalesce((select w.accepted_at from webhook w where w.id = m.event_id), m.created_at), \
+         case when m.kind = 'template' then {bulk} else {reply} end, m.kind <> 'template', false, false, 0 \
+         from message m where m.resent_as is null and m.id in ({{ids}}) on conflict (id) do nothing returning id"
+    );
+    for row in bulk::returning_ids(scope.tx, &sql, messages).await? {
+        scope.news.push(News::Alarm(Alarm::DeadLetter(MessageId(row.try_get_by_index(0)?))));
+    }
+    Ok(())
 }
 
 /// Meta has these after all, whatever became of another attempt at them: nobody has to look after them any more.

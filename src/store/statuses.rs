@@ -1,7 +1,7 @@
 //! What became of our messages: every change of a delivery, whether Meta told it or the sender found it out, goes through
 //! the same merge, so that they may come in any order and more than once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, Value};
 
@@ -82,11 +82,8 @@ pub(crate) async fn merge(scope: &mut Scope<'_>, news: &[News<'_>]) -> Result<()
     bulk::with_ids(scope.tx, park, &[], &parked).await?;
 
     // What Meta was known to have is in the queue no more.
-    let (failed, sent): (Vec<&Change>, Vec<&Change>) = changes
-        .iter()
-        .filter(|change| open.contains(&change.message))
-        .partition(|change| change.status == Status::Failed);
-    let ids = |changes: Vec<&Change>| changes.into_iter().map(|change| change.message).collect::<Vec<i64>>();
+    let (failed, sent): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, status)| status.is_failure());
+    let ids = |messages: Vec<(i64, Status)>| messages.into_iter().map(|(id, _)| id).collect::<Vec<i64>>();
     let settled = queue::settled_by_status(scope, &ids(sent), &ids(failed)).await?;
     if !settled.is_empty() {
         scope.after.hints.push(Hint::Settled(settled));
@@ -220,8 +217,8 @@ fn news(message: i64, status: Status, at: Millis) -> notice::News {
 pub(crate) struct Applied {
     /// The Meta ids of those whose message does not exist.
     pub(crate) unknown: Vec<String>,
-    /// The messages that Meta was not known to have: nothing else can still be in the queue.
-    pub(crate) open: HashSet<i64>,
+    /// The messages that Meta was not known to have, which may still be in the queue, and what their status comes to.
+    open: BTreeMap<i64, Status>,
     /// The Meta ids that were not known before.
     revealed: Vec<String>,
 }
@@ -236,7 +233,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     take_accepted(scope, &mut by_message).await?;
     let ids: Vec<i64> = by_message.keys().copied().collect();
     let mut applied = Applied::default();
-    let mut revived = Vec::new();
+    let (mut revived, mut fallen) = (Vec::new(), Vec::new());
     let mut rows = Vec::with_capacity(ids.len());
     let sql = "select id, phone_number_id, status, error_code, created_at, sent_at, delivered_at, read_at, failed_at, \
                case when wamid is null then 1 else 0 end from message \
@@ -248,10 +245,12 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
                 applied.revealed.extend(changes.iter().find_map(|change| change.wamid.clone()));
             }
             let before = of_rank(stored.status);
-            if before < Status::Accepted {
-                applied.open.insert(stored.id);
-            }
             let (now, row) = merged(scope, &stored, &changes);
+            if before < Status::Accepted {
+                applied.open.insert(stored.id, now);
+            } else if now.is_failure() && !before.is_failure() {
+                fallen.push(stored.id);
+            }
             if before.is_failure() && !now.is_failure() {
                 revived.push(stored.id);
             }
@@ -279,6 +278,7 @@ pub(crate) async fn apply(scope: &mut Scope<'_>, changes: &[Change]) -> Result<A
     );
     bulk::with_values(scope.tx, &columns, rows, &set).await?;
     queue::raise(scope, &revived).await?;
+    queue::put_with_the_dead(scope, &fallen).await?;
     applied.unknown = by_message.into_values().flatten().filter_map(|change| change.wamid.clone()).collect();
     Ok(applied)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use switchboard::app::Parts;
 use switchboard::clock::{Clock, HOUR, Hand};
 use switchboard::flow::Flow;
-use switchboard::sandbox::{Outcome, Rule, Times};
+use switchboard::sandbox::{Outcome, Rule, StatusRule, Times};
 
 use crate::support::app::TestApp;
 use crate::support::database::{Database, on_both};
@@ -271,6 +271,39 @@ on_both!(failed_messages_are_kept_and_sent_again_once, async |database: Database
     assert_eq!(in_queue(&test, "dead").await, 0);
     assert_eq!(test.replies(ANN), ["hi, before that nothing", "one", "three"]);
     assert_eq!(test.post("/queue/resend", &json!({"codes": 1})).await.0, 422);
+    test.stop().await;
+});
+
+on_both!(what_fails_after_meta_has_taken_it_is_kept_and_sent_again_too, async |database: Database| {
+    let (test, _hand) = start(database).await;
+    says(&test, ANN, "hi").await;
+    let rule: StatusRule = serde_json::from_value(json!({"times": {"next": 2}, "effect": "drop"})).unwrap();
+    test.meta.set_status_rule(rule).unwrap();
+    let (_, sent) = test.post("/send", &text(ANN, "one")).await;
+    let accepted = message(&test, &sent["id"], "accepted").await;
+    test.quiet().await;
+    assert_eq!(in_queue(&test, "dead").await, 0);
+
+    let status = json!({"id": accepted["wamid"], "status": "failed", "timestamp": "1795337400", "recipient_id": ANN,
+        "errors": [{"code": 131_042, "title": "Business eligibility payment issue"}]});
+    let value = json!({"messaging_product": "whatsapp", "metadata": {"phone_number_id": wire::NUMBER},
+        "statuses": [status]});
+    let change = json!({"field": "messages", "value": value});
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]});
+    assert_eq!(test.meta.deliver(body.to_string().into_bytes()).await, Ok(200));
+    message(&test, &sent["id"], "failed").await;
+    let (_, dead) = test.get("/queue?state=dead&code=131042").await;
+    let row = &dead["data"][0];
+    assert_eq!(
+        (&row["message_id"], &row["attempts"], &row["type"]),
+        (&sent["id"], &json!(1), &json!("text"))
+    );
+
+    let (status, many) = test.post("/queue/resend", &json!({"code": 131_042})).await;
+    assert_eq!((status, many["messages"].as_array().unwrap().len()), (202, 1));
+    message(&test, &many["messages"][0], "delivered").await;
+    assert_eq!(in_queue(&test, "dead").await, 0);
+    assert_eq!(test.replies(ANN), ["hi, before that nothing", "one", "one"]);
     test.stop().await;
 });
 

@@ -12,7 +12,7 @@ use switchboard::domain::outbound::Message;
 use switchboard::meta::webhook::{Body, Item, parse};
 use switchboard::store::read::StoredMessage;
 use switchboard::store::{
-    Attempted, Incoming, IncomingBody, Outgoing, Session, Settings, Settle, SettleOutcome, Store,
+    Attempted, Incoming, IncomingBody, Outgoing, QueueState, Session, Settings, Settle, SettleOutcome, Store,
     TimerChange, Turn, TurnReply,
 };
 use switchboard::telemetry::Metrics;
@@ -193,6 +193,10 @@ async fn what_is_known_of_a_message_does_not_depend_on_the_order() {
             let order = shuffled(&mut dice, &facts);
             let id = answer_under_way(&store, &format!("4915{copy}{case:08}")).await;
             let message = tell(&store, &mut dice, id, &format!("wamid.{copy}.{case}"), &order).await;
+            // What has failed is a dead letter, and nothing else is left in the queue.
+            let left = store.find_queued(id).await.unwrap().map(|queued| queued.state);
+            let expected = message.status.is_failure().then_some(QueueState::Dead);
+            assert_eq!(left, expected, "case {case}: {order:?}");
             outcomes.push((known(&message), order));
         }
         assert_eq!(outcomes[0].0, outcomes[1].0, "case {case}: {:?} and {:?}", outcomes[0].1, outcomes[1].1);

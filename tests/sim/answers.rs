@@ -6,6 +6,9 @@ use crate::judge::Wrongs;
 
 /// What is said where a query of the flow fails, as it may when the database does.
 const FAILED: &str = "failed";
+/// What somebody is told who wants no more messages, and who wants them again.
+pub(crate) const STOPPED: &str = "stopped";
+pub(crate) const STARTED: &str = "started";
 
 /// The first of the messages that one turn says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) struct Told {
 pub(crate) struct Answers {
     pub(crate) person: usize,
     pub(crate) all: Vec<Answer>,
+    /// Where the last dialogue begins in them: whoever writes STOP begins anew.
+    begins: usize,
     /// Answers whose place among the others is not known: withheld ones, where there may have been two conversations.
     placeless: Vec<Answer>,
 }
@@ -47,7 +52,7 @@ impl Answer {
 
 impl Answers {
     /// What somebody read who is one person from the beginning: a single chain without a gap, each answer with what belongs
-    /// to it right behind it.
+    /// to it right behind it. STOP ends a chain, and START begins another one.
     pub(crate) fn of_one(
         wrongs: &mut Wrongs,
         person: usize,
@@ -55,16 +60,22 @@ impl Answers {
         drawn: &mut BTreeSet<String>,
     ) -> Self {
         let mut all: Vec<Answer> = Vec::new();
-        let mut notes = 0;
+        let (mut notes, mut begins, mut silent) = (0, 0, false);
         let mut rest = heard.iter().map(|told| &told.text);
         while let Some(text) = rest.next() {
-            let Some(answer) = Answer::read(text) else {
+            if text == STOPPED || text == STARTED {
+                wrongs.unless(silent == (text == STARTED), || format!("person {person} reads twice: {text}"));
+                silent = text == STOPPED;
+                begins = all.len();
+                continue;
+            }
+            let Some(answer) = Answer::read(text).filter(|_| !silent) else {
                 wrongs.add(format!("person {person} reads out of place: {text}"));
                 continue;
             };
-            let before = all.last().map_or("nothing", |answer| answer.said.as_str());
-            let expected =
-                Answer { number: all.len() + 1, said: answer.said.clone(), before: before.to_owned() };
+            let before = all[begins..].last().map_or("nothing", |answer| answer.said.as_str());
+            let number = all.len() - begins + 1;
+            let expected = Answer { number, said: answer.said.clone(), before: before.to_owned() };
             wrongs.equal(&format!("what person {person} reads"), &answer, &expected);
             let kind = answer.said.split(' ').next().unwrap_or_default();
             if ["note", "tell", "ticket"].contains(&kind) {
@@ -76,7 +87,7 @@ impl Answers {
         }
         let in_a_row = all.windows(2).filter(|pair| pair[0].is_silence() && pair[1].is_silence());
         wrongs.equal("silences in a row", &in_a_row.count(), &0);
-        Self { person, all, placeless: Vec::new() }
+        Self { person, all, begins, placeless: Vec::new() }
     }
 
     /// What somebody read who may have been two people at first: up to two chains, of which one may end where the other
@@ -130,7 +141,7 @@ impl Answers {
             }
         }
         wrongs.unless(seconds.is_empty(), || format!("person {person} reads out of place: {seconds:?}"));
-        Self { person, all, placeless }
+        Self { person, all, begins: 0, placeless }
     }
 
     /// Everything that was written is answered once, and in the end the person is asked whether they are still there.
@@ -145,10 +156,15 @@ impl Answers {
         written.sort_unstable();
         wrongs.equal(&format!("what person {} has an answer to", self.person), &answered, &written);
         let last_is_known = self.placeless.is_empty();
-        let is_asked = self.all.last().is_none_or(Answer::is_silence) || self.is_asked_in_one_of_two();
+        let is_asked = self.dialogue().last().is_none_or(Answer::is_silence) || self.is_asked_in_one_of_two();
         wrongs.unless(!last_is_known || is_asked, || {
             format!("person {} was silent in the end, and was not asked: {:?}", self.person, self.all)
         });
+    }
+
+    /// The answers of the dialogue that goes on.
+    pub(crate) fn dialogue(&self) -> &[Answer] {
+        &self.all[self.begins..]
     }
 
     /// Whether these were two conversations, and one of them ended with the question: the dialogue goes on in which a message was

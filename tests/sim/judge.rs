@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::QueryResult;
 use switchboard::clock::Millis;
-use switchboard::domain::delivery::Status;
+use switchboard::domain::delivery::{Refusal, Status};
 
 use crate::answers::{Answers, Told};
 use crate::ledger::{Ledger, get};
 use crate::meta::{About, Fortune, Meta, Parcel, Said, Shown, phone, user};
 use crate::operator::Operator;
+use crate::silence::{self, Silence};
 
 pub(crate) struct Verdict {
     pub(crate) wrongs: Vec<String>,
@@ -45,29 +46,35 @@ pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger, window: M
     let (withheld, held) = (withheld(ledger), held(ledger));
     meta.look(|parcels, in_order| {
         versions(&mut wrongs, parcels, ledger);
-        accepted_once(&mut wrongs, parcels, ledger);
         let mut notes = Vec::new();
+        let mut silences = BTreeMap::new();
         let mut drawn = BTreeSet::new();
         for (person, texts) in by_person(parcels) {
             let heard = first_of_each(&said, &withheld, person, ledger);
             let is_one = texts.iter().all(|text| text.shown == Shown::Phone);
+            let silence = Silence::of(person, ledger);
             if is_one {
                 withheld.iter().filter(|withheld| withheld.is_for(person)).for_each(|withheld| {
-                    let silent_for = withheld.silent_for;
-                    wrongs.unless(silent_for.is_some_and(|silent| silent >= window), || {
+                    let is_late = withheld.silent_for.is_some_and(|silent| silent >= window);
+                    let right = if withheld.opted_out { !silence.unanswered.is_empty() } else { is_late };
+                    wrongs.unless(right, || {
                         format!("{withheld:?} was withheld, and the window is {window} ms")
                     });
                 });
             }
             let read = if is_one { Answers::of_one } else { Answers::of_two };
             let answers = read(&mut wrongs, person, &heard, &mut drawn);
-            let written: Vec<&str> =
-                texts.iter().map(|text| text.text).filter(|text| !text.starts_with("poison")).collect();
+            let is_answered =
+                |text: &&str| !text.starts_with("poison") && !silence.unanswered.contains(*text);
+            let written: Vec<&str> = texts.iter().map(|text| text.text).filter(is_answered).collect();
             answers.are_complete(&mut wrongs, written);
             are_in_order(&mut wrongs, &answers, &texts, in_order);
             are_the_state(&mut wrongs, &answers, is_one, ledger);
             notes.extend(answers.notes());
+            silence::is_kept(&mut wrongs, &said, person);
+            silences.insert(person, silence);
         }
+        accepted_once(&mut wrongs, parcels, &silences, ledger);
         wrote_once(&mut wrongs, ledger, notes);
         deliveries(&mut wrongs, parcels, &said, (&withheld, &held), ledger);
     });
@@ -97,7 +104,12 @@ fn by_person(parcels: &[Parcel]) -> BTreeMap<usize, Vec<Text<'_>>> {
 }
 
 /// Nothing that was acknowledged is lost, and nothing is there twice.
-fn accepted_once(wrongs: &mut Wrongs, parcels: &[Parcel], ledger: &Ledger) {
+fn accepted_once(
+    wrongs: &mut Wrongs,
+    parcels: &[Parcel],
+    silences: &BTreeMap<usize, Silence>,
+    ledger: &Ledger,
+) {
     let rows =
         ledger.rows("select kind, state, wamid, payload from webhook where kind in ('message', 'status')");
     let mut kept: BTreeMap<String, (String, usize)> = BTreeMap::new();
@@ -112,7 +124,10 @@ fn accepted_once(wrongs: &mut Wrongs, parcels: &[Parcel], ledger: &Ledger) {
     let known = known_wamids(ledger);
     for parcel in parcels.iter().filter(|parcel| parcel.acknowledged.is_some()) {
         let (key, allowed): (String, &[&str]) = match &parcel.about {
-            About::Written { text, .. } if text.starts_with("poison") => {
+            About::Written { person, text, .. }
+                if text.starts_with("poison")
+                    && !silences.get(person).is_some_and(|silence| silence.unanswered.contains(text)) =>
+            {
                 (format!("message {} ", parcel.id()), &["quarantined"])
             }
             About::Written { .. } => (format!("message {} ", parcel.id()), &["done"]),
@@ -165,6 +180,8 @@ struct Withheld {
     /// For how long they had been, in milliseconds, but for what they wrote at the very moment, which may have come after;
     /// `None` if they never wrote.
     silent_for: Option<Millis>,
+    /// It was withheld because they want no messages.
+    opted_out: bool,
 }
 
 impl Withheld {
@@ -175,7 +192,8 @@ impl Withheld {
 
 fn withheld(ledger: &Ledger) -> Vec<Withheld> {
     let sql = "select m.id, m.position, m.body, c.wa_id, c.user_id, a.at, (select max(i.created_at) from message i \
-               where i.conversation_id = m.conversation_id and i.direction = 'in' and i.created_at < a.at) \
+               where i.conversation_id = m.conversation_id and i.direction = 'in' and i.created_at < a.at), \
+               a.code \
                from attempt a join message m on m.id = a.message_id join contact c on c.id = m.contact_id \
                where a.outcome = 'withheld' order by m.position";
     let withheld = |row: &QueryResult| Withheld {
@@ -184,6 +202,7 @@ fn withheld(ledger: &Ledger) -> Vec<Withheld> {
         text: get(row, 2),
         whose: [get(row, 3), get(row, 4)],
         silent_for: get::<Option<i64>>(row, 6).map(|wrote_at| get::<i64>(row, 5) - wrote_at),
+        opted_out: get::<Option<i64>>(row, 7) == Some(Refusal::OptedOut.code()),
     };
     ledger.rows(sql).iter().map(withheld).collect()
 }
@@ -267,7 +286,7 @@ fn are_the_state(wrongs: &mut Wrongs, answers: &Answers, is_one: bool, ledger: &
         tips.push((count, vars["said"].as_str().unwrap_or_default().to_owned()));
     }
     let known: Vec<(u64, String)> =
-        answers.all.iter().map(|answer| (answer.number as u64, answer.said.clone())).collect();
+        answers.dialogue().iter().map(|answer| (answer.number as u64, answer.said.clone())).collect();
     if is_one {
         wrongs.equal(&format!("state of person {person}"), &tips.last(), &known.last());
     }
@@ -444,8 +463,18 @@ fn counters(wrongs: &mut Wrongs, ledger: &Ledger) {
     wrongs.equal("counts", &kept, &counted);
 }
 
-/// Nothing is in the queue but what has failed, and nobody told better since, and what waits until its person writes.
+/// Nothing is in the queue but what has failed, and nobody told better since, and what waits until its person writes; and all
+/// that has failed is.
 fn queue(wrongs: &mut Wrongs, ledger: &Ledger) {
+    let [given_up, failed] = [Status::GivenUp, Status::Failed].map(rank);
+    let sql = format!(
+        "select m.id, m.status from message m left join queue q on q.id = m.id \
+         where q.id is null and m.status in ({given_up}, {failed})"
+    );
+    for row in ledger.rows(&sql) {
+        let (id, status): (i64, i16) = (get(&row, 0), get(&row, 1));
+        wrongs.add(format!("message {id} has failed ({status}), and is no dead letter"));
+    }
     let sql = "select q.id, q.state, m.status from queue q left join message m on m.id = q.id";
     for row in ledger.rows(sql) {
         let (id, state, status): (i64, String, Option<i16>) = (get(&row, 0), get(&row, 1), get(&row, 2));

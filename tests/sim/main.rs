@@ -13,6 +13,7 @@ mod judge;
 mod ledger;
 mod meta;
 mod operator;
+mod silence;
 mod stage;
 mod world;
 

@@ -423,7 +423,7 @@ impl Parcel {
 }
 
 /// Dice that depend on these words as well, and on nothing that was thrown before.
-fn dice_about(seed: u64, words: &[&str]) -> Dice {
+pub(crate) fn dice_about(seed: u64, words: &[&str]) -> Dice {
     // FNV-1a: the standard hasher does not promise to stay the same.
     let bytes = words.iter().flat_map(|word| word.bytes().chain([0xff]));
     let hash = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {

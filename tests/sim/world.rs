@@ -32,6 +32,7 @@ use crate::judge;
 use crate::ledger::Ledger;
 use crate::meta::{Line, Meta, NUMBER, Shown};
 use crate::operator::{self, Operator};
+use crate::silence;
 use crate::stage::{Stage, block_on};
 
 /// When every run begins: 22 November 2026.
@@ -96,7 +97,9 @@ impl Script {
                     })
                     .collect()
             };
-            Self((0..people).map(|person| texts(person, dice)).collect())
+            let mut script: Vec<_> = (0..people).map(|person| texts(person, dice)).collect();
+            silence::put_words(fate.seed, &mut script);
+            Self(script)
         })
     }
 }
