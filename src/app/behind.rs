@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Addr, ArbiterHandle, Supervisor};
+use anyhow::Context as _;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -72,7 +73,7 @@ impl Core {
         let settings = store_settings(config);
         let director = parts.simulation.as_ref().map(|simulation| Arc::clone(&simulation.director));
         let opened = Store::open_directed(&settings, parts.clock.clone(), ids, metrics.clone(), director);
-        let (store, hints) = opened.await?;
+        let (store, hints) = opened.await.with_context(|| config.database.url.cannot_be_opened())?;
         let statements = people::Statements::of(&parts);
         let services = services(config, &parts)?;
         let flows = Flows::new(store.clone(), parts.flow, parts.flows, parts.functions).await?;

@@ -65,7 +65,9 @@ pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
 pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let ids = Ids::new(clock.clone());
-    let (store, _hints) = Store::open(&store_settings(config), clock, ids, Metrics::new()).await?;
+    let (store, _hints) = Store::open(&store_settings(config), clock, ids, Metrics::new())
+        .await
+        .with_context(|| config.database.url.cannot_be_opened())?;
     match command {
         Command::Create { name, scopes, expires_in, requests_per_second } => {
             let now = store.clock().now();

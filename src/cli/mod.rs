@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::app::Parts;
@@ -77,10 +78,23 @@ pub fn run() -> ExitCode {
     match execute(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why. A cause that what is said already repeats is not said again.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -119,7 +133,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let applied = store::migrate(config.database.url.expose()).await?;
+    let migrated = store::migrate(config.database.url.expose()).await;
+    let applied = migrated.with_context(|| config.database.url.cannot_be_opened())?;
     say(&format!("{applied} migrations applied to {}", config.database.url.masked()));
     Ok(())
 }

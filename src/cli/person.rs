@@ -127,7 +127,8 @@ async fn over(store: &Store, ordered: &Erasure) -> anyhow::Result<Erasure> {
 async fn open(config: &Config) -> anyhow::Result<Store> {
     let clock = Clock::system();
     let ids = Ids::new(clock.clone());
-    Ok(Store::open(&store_settings(config), clock, ids, Metrics::new()).await?.0)
+    let opened = Store::open(&store_settings(config), clock, ids, Metrics::new()).await;
+    Ok(opened.with_context(|| config.database.url.cannot_be_opened())?.0)
 }
 
 async fn find(store: &Store, person: &str) -> anyhow::Result<ContactId> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::app::{replay_settings, store_settings};
@@ -83,7 +83,7 @@ pub(super) async fn run(config: &Config, options: Options) -> anyhow::Result<Exi
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
         Err(error) => {
-            super::complain(&format!("{error:#}"));
+            super::complain(&super::told(&error));
             Ok(ExitCode::from(FAILED))
         }
     }
@@ -97,7 +97,9 @@ async fn replay(config: &Config, options: Options) -> anyhow::Result<bool> {
     };
     let clock = Clock::system();
     let settings = crate::store::Settings { migrate: false, ..store_settings(config) };
-    let (store, _hints) = Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new()).await?;
+    let (store, _hints) = Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new())
+        .await
+        .with_context(|| config.database.url.cannot_be_opened())?;
     let now = store.clock().now();
     let times = Times {
         since: options.since.map(|moment| moment.at(now)),

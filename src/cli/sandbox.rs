@@ -1,7 +1,7 @@
 //! `switchboard sandbox`: the whole program against a local Meta, with nothing to set up.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,8 +11,9 @@ use crate::app::App;
 use crate::cli::{parts, say, until_told_to_end};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, Environment, Number, Secret};
+use crate::domain::window::WINDOW;
 use crate::sandbox::{LocalMeta, Settings};
-use crate::store::demo;
+use crate::store::{demo, last_heard};
 use crate::webhook;
 
 #[derive(Args)]
@@ -31,20 +32,21 @@ pub(super) async fn run(
     options: Options,
 ) -> anyhow::Result<()> {
     let parts = parts(&config, environment)?;
-    let (database, temporary) = match options.database {
-        Some(path) => (path, false),
-        None => {
-            (std::env::temp_dir().join(format!("switchboard-sandbox-{}.db", Uuid::new_v4().simple())), true)
-        }
-    };
     let meta =
         LocalMeta::start(Settings::made_up(options.meta), Clock::system()).await.with_context(|| {
             format!("the local Meta cannot listen on {}; choose another with --meta", options.meta)
         })?;
-    let files = database.with_extension("media");
-    if temporary {
-        config.media.url = files.display().to_string();
-    }
+    let (database, _temporary) = match options.database {
+        Some(file) => {
+            remind(&meta, &file).await?;
+            (file, None)
+        }
+        None => {
+            let folder = Temporary::make()?;
+            config.media.url = folder.0.join("media").display().to_string();
+            (folder.0.join("switchboard.db"), Some(folder))
+        }
+    };
     let key = arrange(&mut config, &meta, &database)?;
     let app = App::start(config, parts).await?;
     let phones = meta.settings().phones.iter().map(|phone| (phone.wa_id.as_str(), phone.name.as_str()));
@@ -55,20 +57,40 @@ pub(super) async fn run(
     until_told_to_end().await?;
     app.stop().await;
     meta.stop().await;
-    if temporary {
-        // What is not there need not be removed.
-        let _ = std::fs::remove_dir_all(files);
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = database.clone().into_os_string();
-            file.push(suffix);
-            let _ = std::fs::remove_file(file);
-        }
+    Ok(())
+}
+
+/// Tells the local Meta who has written before it was there: it lets nothing else out but templates to anybody else.
+async fn remind(meta: &LocalMeta, database: &Path) -> anyhow::Result<()> {
+    if database.exists() {
+        let url = DatabaseUrl::new(format!("sqlite://{}", database.display())).context("it has a path")?;
+        let since = Clock::system().now() - WINDOW;
+        let heard = last_heard(url.expose(), since).await.with_context(|| url.cannot_be_opened())?;
+        heard.iter().for_each(|(phone, at)| meta.recall(phone, *at));
     }
     Ok(())
 }
 
+/// A folder that goes away at the end, however `run` ends.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn make() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("switchboard-sandbox-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It is in the folder that the system clears anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Sets everything that `serve` would want a person to set, and returns the API key.
-fn arrange(config: &mut Config, meta: &LocalMeta, database: &std::path::Path) -> anyhow::Result<String> {
+fn arrange(config: &mut Config, meta: &LocalMeta, database: &Path) -> anyhow::Result<String> {
     let settings = meta.settings();
     let secret = |text: &str| Secret::new(text).context("made-up secrets are not empty");
     let url = format!("sqlite://{}?mode=rwc", database.display());

@@ -1,6 +1,7 @@
 //! The address of the database, which may hold a password.
 
 use std::fmt;
+use std::path::Path;
 
 use reqwest::Url;
 
@@ -47,6 +48,26 @@ impl DatabaseUrl {
         self.parts().unwrap_or_else(|| format!("{scheme}://{HIDDEN}"))
     }
 
+    /// What is said where it cannot be opened: which one, by which setting, and what mends it, as far as that shows.
+    #[must_use]
+    pub fn cannot_be_opened(&self) -> String {
+        let whole = format!("the database {} (DATABASE_URL, or --database) cannot be opened", self.masked());
+        let Some(rest) = self.0.strip_prefix("sqlite:") else {
+            return format!("{whole}: see that the server answers there, and takes this user");
+        };
+        let file = Path::new(rest.trim_start_matches("//").split('?').next().unwrap_or_default());
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            format!("{whole}: make its folder first")
+        } else if !file.exists() && !rest.contains("mode=rwc") {
+            format!("{whole}: there is no such file; a new one is made where the address ends in ?mode=rwc")
+        } else {
+            format!(
+                "{whole}: see that it is a SQLite file, and that this user may write to it and its folder"
+            )
+        }
+    }
+
     fn parts(&self) -> Option<String> {
         let url = Url::parse(&self.0).ok()?;
         let login = match (self.0.matches('@').count(), url.username(), url.password()) {
@@ -82,6 +103,19 @@ mod tests {
             let url = DatabaseUrl::new(url).unwrap();
             assert_eq!(url.masked(), masked);
             assert!(!format!("{url:?}").contains("pw") && !format!("{url:?}").contains("p@w"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named_with_what_mends_it() {
+        for (url, mend) in [
+            ("sqlite://no/such/folder/a.db?mode=rwc", "make its folder"),
+            ("sqlite://no-such-file.db", "?mode=rwc"),
+            ("sqlite:Cargo.toml", "see that it is a SQLite file"),
+            ("postgres://app:pw@db:5432/chat", "see that the server answers"),
+        ] {
+            let told = DatabaseUrl::new(url).unwrap().cannot_be_opened();
+            assert!(told.contains("DATABASE_URL") && told.contains(mend) && !told.contains("pw"), "{told}");
         }
     }
 

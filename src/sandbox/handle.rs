@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::statuses::StatusRule;
 use super::templates::BadTemplate;
 use super::words::Words;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 
 /// A running local Meta. Clones are handles on the same one; it stops when the last is dropped.
 #[derive(Clone)]
@@ -191,6 +191,11 @@ impl LocalMeta {
     /// When `phone` is no number.
     pub fn set_marketing(&self, phone: &str, wanted: bool) -> Result<(), CannotSay> {
         self.parts.phones.set_marketing(phone, wanted)
+    }
+
+    /// A phone wrote at this time, before this Meta was there.
+    pub fn recall(&self, phone: &str, written_at: Millis) {
+        self.parts.phones.recall(phone, written_at);
     }
 
     /// A phone is looked at: what was delivered becomes read, with the status webhooks. The answer is how many.

@@ -39,6 +39,26 @@ pub async fn inspect(url: &str) -> Result<Condition, Error> {
     condition
 }
 
+/// The phone numbers of those who have written since then, and when they last did, by what is stored in the database at `url`;
+/// nobody, where the tables are not those of this version.
+///
+/// # Errors
+/// When there is no database, or it cannot be reached or read.
+pub async fn last_heard(url: &str, since: Millis) -> Result<Vec<(String, Millis)>, Error> {
+    let db = connect::open_reader(url).await?;
+    let heard = if condition(&db).await?.pending == 0 { heard_since(&db, since).await? } else { Vec::new() };
+    db.close().await?;
+    Ok(heard)
+}
+
+async fn heard_since(db: &DatabaseConnection, since: Millis) -> Result<Vec<(String, Millis)>, DbErr> {
+    let sql = "select c.wa_id, max(m.created_at) from message m join contact c on c.id = m.contact_id \
+               where m.direction = 'in' and m.created_at >= $1 and c.wa_id is not null group by c.wa_id";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [since.into()]);
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
 async fn condition(db: &DatabaseConnection) -> Result<Condition, Error> {
     let known: HashSet<String> =
         migration::Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();

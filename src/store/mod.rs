@@ -63,7 +63,7 @@ pub use audit::{Actor, Deed, DeedFilter, Outcome, StoredDeed};
 pub use counters::{response_bucket, response_bucket_ms};
 pub use delivery::{Delivery, DeliverySettle, DeliveryState};
 pub use feed::{FeedEnds, FeedRow, Subjects, Wanted};
-pub use inspect::{Condition, inspect};
+pub use inspect::{Condition, inspect, last_heard};
 pub use keys::StoredKey;
 pub use media::{GivenFile, Kept, MediaFilter, MediaState, StoredMedia, Upload};
 pub use privacy::{

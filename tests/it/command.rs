@@ -1,5 +1,7 @@
 //! The program as a person runs it: its commands, what they print, and how they end.
 
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -47,17 +49,83 @@ fn the_sandbox_needs_nothing_and_leaves_nothing() {
             assert!(text.contains(part) && !text.is_empty(), "{path}");
         }
 
-        let databases = || {
-            let files = std::fs::read_dir(folder.path()).unwrap().flatten();
-            files.filter(|file| file.file_name().to_string_lossy().contains(".db")).count()
-        };
-        assert!(databases() > 0, "it keeps its database where temporary files are kept");
+        assert_eq!(entries(folder.path()), 1, "it keeps its database where temporary files are kept");
         sandbox.interrupt();
         let child = &mut sandbox.child;
         let status = until("the sandbox to end", async || child.try_wait().unwrap()).await;
         assert!(status.success(), "{status}");
-        assert_eq!(databases(), 0);
+        assert_eq!(entries(folder.path()), 0);
     });
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn a_sandbox_that_cannot_start_leaves_nothing_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = switchboard(folder.path(), &["sandbox", "--meta", "127.0.0.1:0"]);
+    let output = command.env("SWITCHBOARD_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("SWITCHBOARD_LISTEN"), "{}", err(&output));
+    assert_eq!(entries(folder.path()), 0);
+}
+
+#[test]
+fn a_sandbox_that_is_killed_knows_at_its_next_start_who_has_written() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let start = || Sandbox::start_with(folder.path(), &["--database", "kept.db"], |command| command);
+        let http = wire::client();
+        let sandbox = start();
+        let phone = format!("{}/phones/4915112345001/messages?wait=60000", sandbox.meta);
+        let said: Value =
+            http.post(phone).json(&json!({"text": "hi"})).send().await.unwrap().json().await.unwrap();
+        assert_eq!(said["replies"].as_array().map(Vec::len), Some(1), "{said}");
+        drop(sandbox);
+
+        let sandbox = start();
+        let api = format!("{}/api/whatsapp", sandbox.app);
+        let send = async |to: &str| {
+            let body = json!({"to": to, "type": "text", "body": "It is ready."});
+            let sent = http.post(format!("{api}/send")).bearer_auth(&sandbox.key).json(&body);
+            sent.send().await.unwrap().json::<Value>().await.unwrap()
+        };
+        let sent = send("+4915112345001").await;
+        let id = sent["id"].as_str().unwrap();
+        until("the message to arrive", async || {
+            let found = http.get(format!("{api}/messages/{id}")).bearer_auth(&sandbox.key);
+            let message: Value = found.send().await.unwrap().json().await.unwrap();
+            assert_ne!(message["status"], "failed", "{message}");
+            (message["status"] == "delivered").then_some(())
+        })
+        .await;
+        let stranger = send("+4915112345002").await.to_string();
+        assert!(stranger.contains("window_closed"), "{stranger}");
+    });
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_named_with_what_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("text.db"),
+        "this is no database, and it is long enough to be read as one",
+    )
+    .unwrap();
+    for (url, mend) in [
+        ("sqlite://new.db", "?mode=rwc"),
+        ("sqlite://no/such/folder/new.db?mode=rwc", "make its folder"),
+        ("sqlite://text.db?mode=rwc", "see that it is a SQLite file"),
+    ] {
+        let output = switchboard(folder.path(), &["migrate"]).env("DATABASE_URL", url).output().unwrap();
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(url) && told.contains("DATABASE_URL") && told.contains(mend), "{told}");
+        assert_eq!(told.matches("(code:").count(), 1, "said once: {told}");
+    }
 }
 
 #[test]

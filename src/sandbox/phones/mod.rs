@@ -22,7 +22,7 @@ use super::said::{Beside, Said};
 use super::statuses::Teller;
 use super::validate::digits;
 use super::{DemoPhone, lock};
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 
 /// Entries kept per phone; the oldest go first.
 pub const TRANSCRIPT_MAX: usize = 10_000;
@@ -122,6 +122,11 @@ impl Phones {
         let wa_id = number(&phone.wa_id)?;
         lock(&self.book).phone(&wa_id).name.clone_from(&phone.name);
         Ok(())
+    }
+
+    /// A phone wrote at this time, before all this was there.
+    pub(super) fn recall(&self, phone: &str, written_at: Millis) {
+        lock(&self.book).phone(phone).written_at = Some(written_at);
     }
 
     /// A phone writes; a phone that is not there yet comes to be. The answer is the wamid.
