@@ -175,7 +175,7 @@ impl Writer<'_> {
             messages / 50,
             "media (id, direction, state, kind, phone_number_id, mime_type, sha256, size, attempts, due_at, created_at, ready_at)",
             &format!(
-                "{image}, 'in', case i % 100 when 0 then 'failed' else 'ready' end, 'image', '{NUMBER}', 'image/jpeg', \
+                "{image}, 'in', case i % 50 when 0 then 'failed' else 'ready' end, 'image', '{NUMBER}', 'image/jpeg', \
                  'hash ' || i, 1000, 1, {at}, {at}, {at}"
             ),
         )

@@ -1,5 +1,6 @@
 //! Bodies that are read field by field.
 
+use std::fmt;
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
@@ -8,6 +9,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::BODY_MAX_BYTES;
@@ -44,6 +46,69 @@ impl FromRequest for Raw {
     }
 }
 
+/// A JSON body in which no object has a key twice: nobody knows which of the two is meant.
+#[derive(Debug)]
+pub(super) struct Body(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Unambiguous).map(Self)
+    }
+}
+
+struct Unambiguous;
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Body(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((key, Body(value))) = object.next_entry::<String, Body>()? {
+            if fields.contains_key(&key) {
+                return Err(A::Error::custom(format!("`{key}` is given twice")));
+            }
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
 /// The fields of a body, which has to be an object.
 pub(super) fn fields(body: Value) -> Result<Fields, Problem> {
     match body {
@@ -60,8 +125,8 @@ pub(super) fn perhaps(body: &[u8]) -> Result<Fields, Problem> {
         return Ok(Fields::new(Map::new()));
     }
     match serde_json::from_slice(body) {
-        Ok(Value::Null) => Ok(Fields::new(Map::new())),
-        Ok(body) => fields(body),
-        Err(error) => Err(Problem::malformed(format!("the body is not JSON: {error}"))),
+        Ok(Body(Value::Null)) => Ok(Fields::new(Map::new())),
+        Ok(Body(body)) => fields(body),
+        Err(error) => Err(Problem::of_serde(&error)),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::{self, Body};
 use super::named;
 use super::openapi::words::{KeyIdText, ScopeText};
 use super::page::{PageQuery, Paged, Window};
@@ -119,11 +119,11 @@ pub(super) async fn list(request: HttpRequest, store: Data<Store>) -> Result<Htt
 )]
 pub(super) async fn create(
     request: HttpRequest,
-    body: Json<Value>,
+    body: Json<Body>,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let mut fields = body::fields(body.into_inner())?;
+    let mut fields = body::fields(body.into_inner().0)?;
     let wanted = read(&mut fields)?;
     fields.finish()?;
     let wanted = NewKey::new(

@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Number;
-use super::body;
+use super::body::{self, Body};
 use super::params::Params;
 use super::problem::Problem;
 use super::view::{Time, age_seconds};
@@ -201,7 +201,7 @@ struct TokenRequest {
 pub(super) async fn set_token(
     request: HttpRequest,
     id: Path<String>,
-    body: Json<Value>,
+    body: Json<Body>,
     numbers: Data<[Number]>,
     setter: Data<TokenSetter>,
 ) -> Result<HttpResponse, Problem> {
@@ -211,7 +211,7 @@ pub(super) async fn set_token(
         let detail = format!("this is not one of our numbers; those are `{}`", known.join("`, `"));
         return Err(Problem::not_found("phone_number_id", detail));
     }
-    let token = token(body.into_inner())?;
+    let token = token(body.into_inner().0)?;
     match setter(id.clone(), token).await {
         Ok(()) => Ok(HttpResponse::Ok().json(Taken {
             phone_number_id: &id,

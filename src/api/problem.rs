@@ -263,6 +263,12 @@ impl Problem {
         Self::new(kind, refusal.cause())
     }
 
+    /// A body that is no JSON, or is JSON of which nobody knows what it says.
+    pub(super) fn of_serde(error: &serde_json::Error) -> Self {
+        let what = if error.is_data() { "the body is not clear" } else { "the body is not JSON" };
+        Self::malformed(format!("{what}: {error}"))
+    }
+
     /// The body cannot be read.
     pub(super) fn malformed(detail: String) -> Self {
         Self::new(Kind::Malformed, detail)
@@ -378,9 +384,7 @@ pub(super) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Er
         JsonPayloadError::ContentType => {
             Problem::new(Kind::MediaType, "send the header `Content-Type: application/json`")
         }
-        JsonPayloadError::Deserialize(error) => {
-            Problem::new(Kind::Malformed, format!("the body is not JSON: {error}"))
-        }
+        JsonPayloadError::Deserialize(error) => Problem::of_serde(&error),
         _ => Problem::new(Kind::Malformed, "the body broke off or is encoded in an unknown way"),
     };
     problem.into()

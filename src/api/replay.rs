@@ -4,10 +4,9 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::{self, Body};
 use super::conversations;
 use super::openapi::words::{ConversationIdText, EventIdText};
 use super::params::Params;
@@ -96,12 +95,12 @@ impl From<Exchange> for ExchangeView {
 pub(super) async fn replay(
     request: HttpRequest,
     id: Path<String>,
-    body: Json<Value>,
+    body: Json<Body>,
     store: Data<Store>,
     settings: Data<Settings>,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let mut fields = body::fields(body.into_inner())?;
+    let mut fields = body::fields(body.into_inner().0)?;
     let flow = fields.text("flow")?;
     let times = Times { since: time(&mut fields, "since")?, until: time(&mut fields, "until")? };
     fields.finish()?;

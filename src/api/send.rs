@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::{self, Body};
 use super::command;
 use super::idempotency::{IdempotencyHeader, IdempotencyKey};
 use super::openapi::message::SendRequest;
@@ -73,7 +73,7 @@ struct Queued {
 )]
 pub(super) async fn send(
     request: HttpRequest,
-    body: Json<Value>,
+    body: Json<Body>,
     store: Data<Store>,
     numbers: Data<[Number]>,
     window: Data<WindowMargin>,
@@ -81,7 +81,7 @@ pub(super) async fn send(
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let key = IdempotencyKey::of(&request)?;
-    let wanted = Wanted::read(body.into_inner(), &numbers)?;
+    let wanted = Wanted::read(body.into_inner().0, &numbers)?;
     let unfit = wanted.check(&templates).err();
     let marketing = wanted.is_marketing(&templates);
     let target = Target::Person { phone_number_id: wanted.phone_number_id, identity: wanted.identity };

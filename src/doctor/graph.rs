@@ -235,7 +235,15 @@ fn subscription_finding(account: &str, apps: &Result<Sight, Outcome>, app_id: Op
 async fn callback(config: &Config, client: &Client, seen: &Result<Sight, Outcome>) -> Vec<Finding> {
     let told = seen.as_ref().ok().and_then(|sight| effective_callback(&sight.body));
     let wanted = config.meta.webhook_url.as_deref();
-    let mut findings = vec![callback_finding(told, wanted)];
+    let mut findings = vec![if seen.is_ok() {
+        callback_finding(told, wanted)
+    } else {
+        unset(
+            "callback",
+            "where Meta posts to is not known while the number cannot be read",
+            "mend `number` first",
+        )
+    }];
     if let (Some(url), Some(verify_token)) = (wanted.or(told), &config.meta.verify_token) {
         let challenge = format!("{}", u64::MAX / 7);
         findings.push(match client.knock(url, verify_token, &challenge).await {

@@ -228,11 +228,18 @@ fn incoming(item: Item, door: &Door) -> Incoming {
                 },
             }
         }
-        (Body::Other { field }, phone_number_id) => IncomingBody::Kept {
-            kind: field,
-            phone_number_id,
-            reason: "nothing acts on this kind".to_owned(),
-        },
+        (Body::Other { field }, phone_number_id) => {
+            let reason = if matches!(field.as_str(), "messages" | "statuses") {
+                tracing::warn!(
+                    field,
+                    "a part of a webhook cannot be acted on; it is kept, and nobody is answered"
+                );
+                "it names no single person or no message: it is of a group, or Meta's format has changed"
+            } else {
+                "nothing acts on this kind"
+            };
+            IncomingBody::Kept { kind: field, phone_number_id, reason: reason.to_owned() }
+        }
     };
     Incoming { dedupe_key, payload, body }
 }

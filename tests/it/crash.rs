@@ -70,7 +70,7 @@ impl Remains {
 
     /// The messages that may be at Meta without our knowing it. Whatever Meta has of those that are not settled is among
     /// them: nothing was posted before the claim was on disk.
-    async fn ambiguous(self, meta: &LocalMeta, seed: usize) -> BTreeSet<i64> {
+    async fn ambiguous(self, meta: &LocalMeta) -> BTreeSet<i64> {
         let sql = "select q.id, q.state, m.body, c.wa_id from queue q join message m on m.id = q.id \
                    join contact c on c.id = m.contact_id";
         let statement = Statement::from_string(self.db.get_database_backend(), sql);
@@ -90,10 +90,7 @@ impl Remains {
             if state == "claimed" || state == "ambiguous" {
                 ambiguous.insert(id);
             } else {
-                assert!(
-                    !at_meta.contains(&(to, body)),
-                    "seed {seed}: message {id} is at Meta, and its row says {state}"
-                );
+                assert!(!at_meta.contains(&(to, body)), "message {id} is at Meta, and its row says {state}");
             }
         }
         self.db.close().await.unwrap();
@@ -114,8 +111,7 @@ pub(crate) fn is_open(stats: &Value) -> bool {
 
 on_both!(kills_lose_nothing_and_double_nothing, async |database: Database| {
     let kills = kills();
-    let seed = usize::try_from(std::process::id()).unwrap();
-    let mut dice = Dice(seed as u64);
+    let mut dice = Dice(u64::from(std::process::id()));
     let meta = local_meta().await;
     // Longer than the local Meta waits before it tells a status again, so that it comes before the grace ends.
     // An event whose turn is under way at that many deaths is put aside, and here nothing but the kills is to blame.
@@ -137,7 +133,7 @@ on_both!(kills_lose_nothing_and_double_nothing, async |database: Database| {
         feed(&meta, &mut said, received());
         tokio::time::sleep(Duration::from_millis(dice.below(CHANCE_MS) as u64)).await;
         program.kill();
-        ambiguous.extend(Remains::of(&database.url).await.ambiguous(&meta, seed).await);
+        ambiguous.extend(Remains::of(&database.url).await.ambiguous(&meta).await);
         program.start_again().await;
         // Meta would try again by itself, after pauses that grow with each failure.
         meta.set_webhook_url(&program.webhook_url()).unwrap();
@@ -151,7 +147,7 @@ on_both!(kills_lose_nothing_and_double_nothing, async |database: Database| {
     let stats = stats(&program).await.unwrap();
 
     for person in 0..PHONES {
-        assert_eq!(replies(&meta, &phone(person)), expected, "seed {seed}: phone {person}");
+        assert_eq!(replies(&meta, &phone(person)), expected, "phone {person}");
     }
     assert_eq!(stats["messages"]["received"], PHONES * said.len());
     assert_eq!(stats["messages"]["sent"], PHONES * said.len());
@@ -163,7 +159,7 @@ on_both!(kills_lose_nothing_and_double_nothing, async |database: Database| {
         beside.query_all_raw(Statement::from_string(beside.get_database_backend(), sql)).await.unwrap();
     let named: BTreeSet<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
     let unnamed: Vec<&i64> = ambiguous.difference(&named).collect();
-    assert!(unnamed.is_empty(), "seed {seed}: ambiguous and not named: {unnamed:?}");
+    assert!(unnamed.is_empty(), "ambiguous and not named: {unnamed:?}");
     println!(
         "{kills} kills: {} messages answered once and in order, {} ambiguous sends, all named",
         PHONES * said.len(),

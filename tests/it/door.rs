@@ -200,11 +200,13 @@ on_both!(what_is_not_for_us_is_kept_and_nobody_answers, async |database: Databas
     let nobodys = value(&json!({"messages": [wire::text(PHONE, "wamid.2", "hi")]}));
     let group =
         json!({"from": PHONE, "group_id": "g", "id": "wamid.3", "type": "text", "text": {"body": "hi"}});
+    let nameless = json!({"id": "wamid.4", "type": "text", "text": {"body": "hi"}});
     for (body, kind, reason) in [
         (foreign, "message", "not one of ours"),
         (account.to_string().into_bytes(), "account_update", "nothing acts on this kind"),
         (nobodys, "message", "does not say which number"),
-        (ours(json!({"messages": [group]})), "messages", "nothing acts on this kind"),
+        (ours(json!({"messages": [group]})), "messages", "it is of a group"),
+        (ours(json!({"messages": [nameless]})), "messages", "it names no single person"),
     ] {
         assert_eq!(signed(&test, body).await, 200, "{reason}");
         let event = kept(&test).await.remove(0);

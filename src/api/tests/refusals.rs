@@ -180,6 +180,14 @@ async fn a_body_that_cannot_be_read_is_refused() {
         let refused = house.call(raw(broken.to_vec())).await.problem(400);
         assert_eq!(refused["type"], "urn:switchboard:problem:malformed");
     }
+    for (path, twice) in [
+        ("send", r#"{"to": "+49170", "type": "text", "body": "a", "to": "+49171"}"#),
+        ("queue/discard", r#"{"code": 1, "to": [{"to": 1, "to": 2}]}"#),
+    ] {
+        let asked = post(&format!("/api/whatsapp/{path}")).insert_header((CONTENT_TYPE, "application/json"));
+        let refused = house.call(asked.set_payload(twice)).await.problem(400);
+        assert!(refused["detail"].as_str().unwrap().contains("`to` is given twice"), "{refused}");
+    }
     house.call(raw(b"x".repeat(BODY_MAX_BYTES + 1))).await.problem(413);
     let claimed = post("/api/whatsapp/send")
         .insert_header((CONTENT_TYPE, "application/json"))

@@ -122,7 +122,10 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.code, self.title)?;
+        if self.code != 0 {
+            write!(f, "{}: ", self.code)?;
+        }
+        f.write_str(&self.title)?;
         match &self.details {
             Some(details) if *details != self.title => write!(f, " ({details})"),
             _ => Ok(()),
