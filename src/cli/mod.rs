@@ -102,10 +102,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         return flow::run(&command);
     }
     let environment = Environment::of_process(Path::new(DOTENV))?;
-    let config = load(cli.config.as_deref(), &|name| environment.get(name))?;
+    let warn = || environment.warnings().iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    // What is misspelt may be what is missed.
+    let config = load(cli.config.as_deref(), &|name| environment.get(name)).inspect_err(|_| warn())?;
     if let Command::Config = cli.command {
         say(&config.listing());
-        environment.warnings().iter().for_each(|warning| complain(&format!("warning: {warning}")));
+        warn();
         return Ok(ExitCode::SUCCESS);
     }
     init_tracing(config.log.format, &config.log.filter)?;

@@ -12,11 +12,14 @@ use crate::domain::outbound::Priority;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::{attempt, queue};
 use crate::store::privacy::tombstone::{self, Grave};
-use crate::store::statuses::{self, Change, Gone};
+use crate::store::statuses::{self, Change};
 use crate::store::{Attempted, Hint, Settle, SettleOutcome, bulk, text};
 
 /// Why a message is ambiguous that was claimed when the program ended.
 const PROGRAM_ENDED: &str = "the program ended while it was being sent";
+
+/// A queue row that went away: its lane and its message.
+type Gone = (ConversationId, MessageId);
 
 /// Writes down what became of attempts. A message that a status has settled meanwhile stays settled.
 pub(crate) async fn settle(scope: &mut Scope<'_>, settles: &[&Settle]) -> Result<(), DbErr> {

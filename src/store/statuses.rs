@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Query
 
 use crate::clock::Millis;
 use crate::domain::delivery::{Failure, Status, StatusUpdate};
-use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::ids::MessageId;
 use crate::domain::notice;
 use crate::store::batch::{Note, Scope};
 use crate::store::entity::webhook;
@@ -392,9 +392,6 @@ fn merged(scope: &mut Scope<'_>, stored: &Delivery, changes: &[&Change]) -> (Sta
     ];
     (status, row)
 }
-
-/// A queue row that went away: its lane and its message.
-pub(crate) type Gone = (ConversationId, MessageId);
 
 #[cfg(test)]
 mod tests {
