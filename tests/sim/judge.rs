@@ -71,7 +71,7 @@ pub(crate) fn judge(meta: &Meta, operator: &Operator, ledger: &Ledger, window: M
             are_in_order(&mut wrongs, &answers, &texts, in_order);
             are_the_state(&mut wrongs, &answers, is_one, ledger);
             notes.extend(answers.notes());
-            silence::is_kept(&mut wrongs, &said, person);
+            silence::is_kept(&mut wrongs, &said, person, &silence, ledger);
             silences.insert(person, silence);
         }
         accepted_once(&mut wrongs, parcels, &silences, ledger);
@@ -393,7 +393,7 @@ fn deliveries(
 }
 
 /// What Meta was told to repeat about the message `id`.
-fn callback(id: i64) -> String {
+pub(crate) fn callback(id: i64) -> String {
     format!("msg_{id}")
 }
 

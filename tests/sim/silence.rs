@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::answers::{STARTED, STOPPED};
-use crate::judge::Wrongs;
+use crate::answers::STOPPED;
+use crate::judge::{Wrongs, callback};
 use crate::ledger::{Ledger, get};
 use crate::meta::{Said, Shown, dice_about, phone};
 
@@ -60,25 +60,21 @@ impl Silence {
     }
 }
 
-/// What a script asked for does not reach who wants no messages, and never wants them again: else it may have left after START,
-/// though before the word that they are told then.
-pub(crate) fn is_kept(wrongs: &mut Wrongs, said: &[Said], person: usize) {
-    let to = phone(person);
-    let mut seen = BTreeSet::new();
-    let mut silent = false;
-    let mut reached = Vec::new();
-    for said in said.iter().filter(|said| said.to == to) {
-        if !seen.insert(said.callback.as_str()) {
-            continue;
-        }
-        match said.text.as_str() {
-            STOPPED => silent = true,
-            STARTED => {
-                silent = false;
-                reached.clear();
-            }
-            text => reached.extend(silent.then_some(text)),
-        }
+/// Nothing reaches who wants no messages that comes after the word which says so. Where they want them again later, what was asked
+/// for meanwhile may leave.
+pub(crate) fn is_kept(wrongs: &mut Wrongs, said: &[Said], person: usize, silence: &Silence, ledger: &Ledger) {
+    if !silence.lasts {
+        return;
     }
-    wrongs.unless(reached.is_empty(), || format!("person {person} wants no messages, and reads {reached:?}"));
+    let theirs = format!(
+        "from message m join contact c on c.id = m.contact_id where m.direction = 'out' and c.wa_id = '{}'",
+        phone(person)
+    );
+    let sql = format!(
+        "select m.id {theirs} and m.position > (select max(m.position) {theirs} and m.body = '{STOPPED}')"
+    );
+    let after: BTreeSet<String> = ledger.rows(&sql).iter().map(|row| callback(get(row, 0))).collect();
+    for said in said.iter().filter(|said| after.contains(&said.callback)) {
+        wrongs.add(format!("person {person} wants no messages, and reads `{}`", said.text));
+    }
 }
