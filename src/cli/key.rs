@@ -10,14 +10,13 @@ use jiff::fmt::friendly::SpanParser;
 use jiff::{SpanRelativeTo, Timestamp};
 
 use crate::app::store_settings;
-use crate::cli::{complain, say};
-use crate::clock::{Clock, Ids, Millis, duration_ms};
+use crate::cli::{complain, open, say};
+use crate::clock::{Millis, duration_ms};
 use crate::config::Config;
 use crate::domain::access::{NewKey, Scopes};
 use crate::domain::ids::KeyId;
 use crate::store::read::{Page, Place};
 use crate::store::{Actor, Deed, Outcome, Store, StoredKey};
-use crate::telemetry::Metrics;
 
 /// Keys that are read at once for the list.
 const PAGE: u64 = 500;
@@ -63,11 +62,7 @@ pub(super) fn span(text: &str) -> Result<Duration, &'static str> {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<ExitCode> {
-    let clock = Clock::system();
-    let ids = Ids::new(clock.clone());
-    let (store, _hints) = Store::open(&store_settings(config), clock, ids, Metrics::new())
-        .await
-        .with_context(|| config.database.url.cannot_be_opened())?;
+    let store = open(config, &store_settings(config)).await?;
     match command {
         Command::Create { name, scopes, expires_in, requests_per_second } => {
             let now = store.clock().now();

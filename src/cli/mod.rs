@@ -16,10 +16,11 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::app::Parts;
+use crate::clock::{Clock, Ids};
 use crate::config::{Config, Environment, Secret, load};
 use crate::flow::Flow;
-use crate::store;
-use crate::telemetry::init_tracing;
+use crate::store::{self, Store};
+use crate::telemetry::{Metrics, init_tracing};
 
 /// An actor-based WhatsApp conversation runtime.
 #[derive(Parser)]
@@ -132,6 +133,14 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config | Command::Flow { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The store of a command that works on it without the program.
+async fn open(config: &Config, settings: &store::Settings) -> anyhow::Result<Store> {
+    let clock = Clock::system();
+    let ids = Ids::new(clock.clone());
+    let opened = Store::open(settings, clock, ids, Metrics::new()).await;
+    Ok(opened.with_context(|| config.database.url.cannot_be_opened())?.0)
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

@@ -12,13 +12,11 @@ use anyhow::{Context as _, bail};
 
 use crate::app::people::People;
 use crate::app::{Parts, store_settings};
-use crate::cli::{complain, say};
-use crate::clock::{Clock, Ids};
+use crate::cli::{complain, open, say};
 use crate::config::Config;
 use crate::domain::contact::{Identity, is_user_id, phone_digits};
 use crate::domain::ids::ContactId;
 use crate::store::{Actor, Deed, Erasure, ErasureState, Outcome, Store};
-use crate::telemetry::Metrics;
 
 /// How long a server is waited for that has to carry out an erasing.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -53,7 +51,7 @@ pub(super) struct Erase {
 }
 
 pub(super) async fn export(config: &Config, parts: &Parts, options: Export) -> anyhow::Result<ExitCode> {
-    let store = open(config).await?;
+    let store = open(config, &store_settings(config)).await?;
     let contact = find(&store, &options.who.person).await?;
     let export = People::beside(config, &store, parts)?.exporter.begin(contact).await?;
     let export = export.context("the person was erased just now")?;
@@ -77,7 +75,7 @@ pub(super) async fn export(config: &Config, parts: &Parts, options: Export) -> a
 }
 
 pub(super) async fn erase(config: &Config, parts: &Parts, options: Erase) -> anyhow::Result<ExitCode> {
-    let store = open(config).await?;
+    let store = open(config, &store_settings(config)).await?;
     let contact = find(&store, &options.who.person).await?;
     if !options.yes {
         bail!("this erases everything that is kept of {contact} and cannot be undone; say it with --yes");
@@ -122,13 +120,6 @@ async fn over(store: &Store, ordered: &Erasure) -> anyhow::Result<Erasure> {
         Ok(over) => over,
         Err(_) => Ok(store.find_erasure(ordered.contact).await?.unwrap_or_else(|| ordered.clone())),
     }
-}
-
-async fn open(config: &Config) -> anyhow::Result<Store> {
-    let clock = Clock::system();
-    let ids = Ids::new(clock.clone());
-    let opened = Store::open(&store_settings(config), clock, ids, Metrics::new()).await;
-    Ok(opened.with_context(|| config.database.url.cannot_be_opened())?.0)
 }
 
 async fn find(store: &Store, person: &str) -> anyhow::Result<ContactId> {

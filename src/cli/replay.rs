@@ -4,19 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use jiff::Timestamp;
 
 use crate::app::{replay_settings, store_settings};
-use crate::cli::{flow, say};
-use crate::clock::{Clock, Ids, Millis, duration_ms};
+use crate::cli::{flow, open, say};
+use crate::clock::{Millis, duration_ms};
 use crate::config::Config;
 use crate::domain::ids::ConversationId;
 use crate::flow::Flow;
 use crate::replay::{REPLAYED_MAX, Replay, Replayed};
 use crate::store::Store;
 use crate::store::read::{ConversationFilter, Page, Place, Times};
-use crate::telemetry::Metrics;
 
 /// Conversations that are read at once.
 const PAGE: u64 = 200;
@@ -95,11 +94,8 @@ async fn replay(config: &Config, options: Options) -> anyhow::Result<bool> {
         Some(path) => flow::read(path)?,
         None => Flow::factory(),
     };
-    let clock = Clock::system();
     let settings = crate::store::Settings { migrate: false, ..store_settings(config) };
-    let (store, _hints) = Store::open(&settings, clock.clone(), Ids::new(clock), Metrics::new())
-        .await
-        .with_context(|| config.database.url.cannot_be_opened())?;
+    let store = open(config, &settings).await?;
     let now = store.clock().now();
     let times = Times {
         since: options.since.map(|moment| moment.at(now)),
